@@ -1,0 +1,64 @@
+"""Where this deployment keeps its state; every field is an environment variable with the prefix `MLOPS_`."""
+
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+STATE_FORMAT = 1
+
+
+class Settings(BaseSettings):
+    """Deployment settings of the training and monitoring side."""
+
+    model_config = SettingsConfigDict(env_prefix="MLOPS_", frozen=True)
+
+    home: Path = Field(Path(".mlops"), description="Folder of all state: lake, releases, journals, MLflow, Dagster.")
+    models: str = Field("", description="Modules with further model specs, separated by commas.")
+    clock: Literal["wall", "event"] = Field(
+        "wall", description="What the watermark follows: now (wall), or the newest event shipped (event, for replays)."
+    )
+    shipping_lag_seconds: float = Field(
+        10.0, ge=0, description="How long an acknowledged record may take to reach the lake (wall clock only)."
+    )
+    server: str = Field("127.0.0.1:50051", description="Address of the gRPC server, for the commands.")
+    dagster_url: str = Field("http://127.0.0.1:3000", description="Address of Dagster's webserver.")
+    mlflow_url: str = Field("", description="Tracking server; empty: the sqlite file in the home.")
+
+    @property
+    def root(self) -> Path:
+        """The home as an absolute path."""
+        return self.home.expanduser().resolve()
+
+    @property
+    def lake(self) -> Path:
+        """Delta tables, `<model>/<table>`."""
+        return self.root / "lake"
+
+    @property
+    def release_store(self) -> Path:
+        """Release chains and bundles."""
+        return self.root / "release_store"
+
+    @property
+    def reports(self) -> Path:
+        """Self-contained HTML reports, `<model>/`."""
+        return self.root / "reports"
+
+    @property
+    def tracking_uri(self) -> str:
+        """What MLflow connects to."""
+        return self.mlflow_url or f"sqlite:///{self.root / 'mlflow' / 'mlflow.db'}"
+
+    @property
+    def artifacts(self) -> Path:
+        """MLflow's artefacts."""
+        return self.root / "mlflow" / "artifacts"
+
+
+@cache
+def settings() -> Settings:
+    """Return the settings of this process, read once."""
+    return Settings()

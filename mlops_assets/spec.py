@@ -1,0 +1,249 @@
+"""The one declaration per model: everything else (assets, checks, sensors, schedule, API) is generated from it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal
+
+from mlops_assets.errors import SpecError
+from serving.formats.contract import Contract, NumberFeature, TextFeature
+from serving.formats.record import RESERVED_NAMES
+from serving.formats.release import MODEL_NAME
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Metric = Literal["accuracy", "log_loss", "auc"]
+Algorithm = Literal["logistic_regression", "random_forest", "hist_gradient_boosting"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Number:
+    """A numeric feature. The range says what is possible, not what was seen."""
+
+    name: str
+    minimum: float | None = None
+    maximum: float | None = None
+    integer: bool = False
+    nullable: bool = False
+    description: str = ""
+    counts_for_drift: bool = True
+    seasonal: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Category:
+    """A categorical feature; an `open` list admits values that are not in it."""
+
+    name: str
+    categories: tuple[str, ...] = ()
+    open: bool = False
+    nullable: bool = False
+    description: str = ""
+    counts_for_drift: bool = True
+    seasonal: bool = False
+
+
+Feature = Number | Category
+
+
+@dataclass(frozen=True, kw_only=True)
+class Label:
+    """The column to predict and its two values; probabilities are those of `positive`."""
+
+    name: str
+    negative: str
+    positive: str
+    threshold: float = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class WindowPolicy:
+    """How event time is cut into monitoring windows.
+
+    Attributes:
+        length: Length of one window.
+        anchor: A start of a window; all others are whole lengths away.
+        label_horizon: How long after its event a label may take; performance of a window closes that much later.
+        minimum_rows: A window with fewer rows is "insufficient data": neither drifted nor clean.
+    """
+
+    length: timedelta = timedelta(days=7)
+    anchor: datetime = datetime(2024, 1, 1, tzinfo=UTC)
+    label_horizon: timedelta = timedelta(hours=36)
+    minimum_rows: int = 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class DriftPolicy:
+    """When a feature and a window count as drifted, and how many windows in a row ask for retraining.
+
+    Attributes:
+        ks_p_value: Kolmogorov-Smirnov (numbers) or chi-square (categories) p-value after Benjamini-Hochberg.
+        population_stability_index: PSI in nats, on the ten quantile bins of the reference.
+        jensen_shannon_distance: Distance, base 2, 0 to 1.
+        votes: How many of the three must exceed their threshold.
+        drifted_share: A window is drifted if more than this share of the counted features is; 0 means any feature.
+        consecutive_windows: Drifted windows in a row that ask for one retraining.
+    """
+
+    ks_p_value: float = 0.05
+    population_stability_index: float = 0.2
+    jensen_shannon_distance: float = 0.1
+    votes: int = 2
+    drifted_share: float = 0.0
+    consecutive_windows: int = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class AccuracyPolicy:
+    """When labelled accuracy asks for retraining.
+
+    Attributes:
+        margin: Points (0 to 1) under the accuracy that the version had on its hold-out when it was promoted.
+        floor: An absolute threshold instead of the margin.
+        confirm: "bound" compares the upper bound of the 95 % interval, "point" the bare value.
+        minimum_labels: Fewer labels than this never trigger.
+    """
+
+    margin: float = 0.03
+    floor: float | None = None
+    confirm: Literal["bound", "point"] = "bound"
+    minimum_labels: int = 500
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingPolicy:
+    """What is trained on and how the search is bounded.
+
+    Attributes:
+        history: Length of the trailing training window, hold-out included.
+        holdout: The newest part of it, on which champion and challenger are compared.
+        validation: The part before the hold-out that the search is judged on.
+        trials: Optuna trials of the search.
+        seconds: Stops the search earlier; recorded when it does.
+        folds: Time-ordered folds per trial, the last being `validation` long.
+    """
+
+    history: timedelta = timedelta(weeks=8)
+    holdout: timedelta = timedelta(days=7)
+    validation: timedelta = timedelta(days=7)
+    trials: int = 20
+    seconds: float = 600.0
+    folds: int = 2
+    seed: int = 20130101
+    algorithms: tuple[Algorithm, ...] = ("logistic_regression", "random_forest", "hist_gradient_boosting")
+    minimum_rows: int = 100
+    minimum_minority_share: float = 0.05
+    maximum_null_label_share: float = 0.2
+
+
+@dataclass(frozen=True, kw_only=True)
+class GatePolicy:
+    """By how much the challenger must beat the champion on the same hold-out.
+
+    Attributes:
+        metric: "accuracy" and "auc" must rise, "log_loss" must fall.
+        margin: In `unit`.
+        unit: "points" is an absolute difference (0.005 is half a percentage point), "relative" a share of the
+            champion's value.
+        minimum_holdout_rows: Fewer labelled hold-out rows are refused as `insufficient_evidence`.
+    """
+
+    metric: Metric = "accuracy"
+    margin: float = 0.005
+    unit: Literal["points", "relative"] = "points"
+    minimum_holdout_rows: int = 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetrainingPolicy:
+    """What starts a retraining besides the triggers, and how soon the next may follow."""
+
+    schedule: str = "0 2 * * 0"
+    cool_down_windows: int = 1
+    attempts: int = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSpec:
+    """One model.
+
+    Attributes:
+        name: Lower case letters, digits and _; the prefix of its assets and its name on the wire.
+        features: In any order; the contract puts numbers before categories.
+        source: Returns the source rows: every feature, the label (text, None where unknown), `event_time` (UTC) and
+            `entity_key`. Unique on the last two.
+        traffic: For the replay: the same columns plus `observed_at` (when the label became known, NaT: never),
+            sorted or not, later than the source's rows.
+    """
+
+    name: str
+    description: str
+    label: Label
+    features: tuple[Feature, ...]
+    source: Callable[[], "pd.DataFrame"]
+    traffic: Callable[[], "pd.DataFrame"] | None = None
+    owners: tuple[str, ...] = ()
+    tags: dict[str, str] = field(default_factory=dict)
+    windows: WindowPolicy = WindowPolicy()
+    drift: DriftPolicy = DriftPolicy()
+    accuracy: AccuracyPolicy = AccuracyPolicy()
+    training: TrainingPolicy = TrainingPolicy()
+    gate: GatePolicy = GatePolicy()
+    retraining: RetrainingPolicy = RetrainingPolicy()
+    remarks: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse what could not work later, naming the field and the mend."""
+        if not MODEL_NAME.fullmatch(self.name):
+            raise SpecError(f"model name {self.name!r}: use lower case letters, digits and _, starting with a letter")
+        names = [feature.name for feature in self.features]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise SpecError(f"{self.name}: feature {twice[0]!r} is declared twice; remove one")
+        if not names:
+            raise SpecError(f"{self.name}: no features; declare at least one")
+        taken = sorted((RESERVED_NAMES | {self.label.name}) & set(names))
+        if taken:
+            raise SpecError(f"{self.name}: feature {taken[0]!r} has a name that is in use; rename it")
+        if self.label.name in RESERVED_NAMES - {"label"}:
+            raise SpecError(f"{self.name}: label column {self.label.name!r} has a name that is in use; rename it")
+        if self.label.negative == self.label.positive:
+            raise SpecError(f"{self.name}: both labels are {self.label.positive!r}; name two different values")
+        if self.windows.length <= timedelta(0) or self.windows.anchor.tzinfo is None:
+            raise SpecError(f"{self.name}: windows need a positive length and an anchor with a time zone")
+        policy = self.training
+        if policy.holdout + policy.validation >= policy.history:
+            raise SpecError(f"{self.name}: training.history must be longer than hold-out and validation together")
+        for feature in self.features:
+            if isinstance(feature, Category) and not feature.categories and not feature.open:
+                raise SpecError(f"{self.name}: {feature.name!r} has no categories; list them or say open=True")
+
+    @cached_property
+    def numbers(self) -> tuple[Number, ...]:
+        """The numeric features in contract order."""
+        return tuple(feature for feature in self.features if isinstance(feature, Number))
+
+    @cached_property
+    def categories(self) -> tuple[Category, ...]:
+        """The categorical features in contract order."""
+        return tuple(feature for feature in self.features if isinstance(feature, Category))
+
+    @cached_property
+    def feature_names(self) -> list[str]:
+        """Numbers, then categories."""
+        return [feature.name for feature in (*self.numbers, *self.categories)]
+
+    @cached_property
+    def contract(self) -> Contract:
+        """The serving side's view of this spec."""
+        return Contract(
+            model=self.name,
+            numbers=tuple(NumberFeature(f.name, f.minimum, f.maximum, f.integer, f.nullable) for f in self.numbers),
+            texts=tuple(TextFeature(f.name, f.categories, f.open, f.nullable) for f in self.categories),
+            negative=self.label.negative,
+            positive=self.label.positive,
+            threshold=self.label.threshold,
+        )

@@ -1,0 +1,176 @@
+import datetime
+
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class Value(_message.Message):
+    __slots__ = ("number", "text")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    number: float
+    text: str
+    def __init__(self, number: _Optional[float] = ..., text: _Optional[str] = ...) -> None: ...
+
+class PredictRequest(_message.Message):
+    __slots__ = ("model", "features", "entity_key", "event_time", "request_id")
+    class FeaturesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: Value
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[Value, _Mapping]] = ...) -> None: ...
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    FEATURES_FIELD_NUMBER: _ClassVar[int]
+    ENTITY_KEY_FIELD_NUMBER: _ClassVar[int]
+    EVENT_TIME_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    features: _containers.MessageMap[str, Value]
+    entity_key: str
+    event_time: _timestamp_pb2.Timestamp
+    request_id: str
+    def __init__(self, model: _Optional[str] = ..., features: _Optional[_Mapping[str, Value]] = ..., entity_key: _Optional[str] = ..., event_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., request_id: _Optional[str] = ...) -> None: ...
+
+class PredictResponse(_message.Message):
+    __slots__ = ("prediction_id", "label", "probability", "confidence", "model_version", "generation")
+    PREDICTION_ID_FIELD_NUMBER: _ClassVar[int]
+    LABEL_FIELD_NUMBER: _ClassVar[int]
+    PROBABILITY_FIELD_NUMBER: _ClassVar[int]
+    CONFIDENCE_FIELD_NUMBER: _ClassVar[int]
+    MODEL_VERSION_FIELD_NUMBER: _ClassVar[int]
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    prediction_id: str
+    label: str
+    probability: float
+    confidence: float
+    model_version: str
+    generation: int
+    def __init__(self, prediction_id: _Optional[str] = ..., label: _Optional[str] = ..., probability: _Optional[float] = ..., confidence: _Optional[float] = ..., model_version: _Optional[str] = ..., generation: _Optional[int] = ...) -> None: ...
+
+class Column(_message.Message):
+    __slots__ = ("name", "numbers", "texts")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    NUMBERS_FIELD_NUMBER: _ClassVar[int]
+    TEXTS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    numbers: NumberColumn
+    texts: TextColumn
+    def __init__(self, name: _Optional[str] = ..., numbers: _Optional[_Union[NumberColumn, _Mapping]] = ..., texts: _Optional[_Union[TextColumn, _Mapping]] = ...) -> None: ...
+
+class NumberColumn(_message.Message):
+    __slots__ = ("values",)
+    VALUES_FIELD_NUMBER: _ClassVar[int]
+    values: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, values: _Optional[_Iterable[float]] = ...) -> None: ...
+
+class TextColumn(_message.Message):
+    __slots__ = ("dictionary", "codes")
+    DICTIONARY_FIELD_NUMBER: _ClassVar[int]
+    CODES_FIELD_NUMBER: _ClassVar[int]
+    dictionary: _containers.RepeatedScalarFieldContainer[str]
+    codes: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, dictionary: _Optional[_Iterable[str]] = ..., codes: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class PredictBatchRequest(_message.Message):
+    __slots__ = ("model", "columns", "entity_keys", "event_times_us", "request_id")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    COLUMNS_FIELD_NUMBER: _ClassVar[int]
+    ENTITY_KEYS_FIELD_NUMBER: _ClassVar[int]
+    EVENT_TIMES_US_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    columns: _containers.RepeatedCompositeFieldContainer[Column]
+    entity_keys: _containers.RepeatedScalarFieldContainer[str]
+    event_times_us: _containers.RepeatedScalarFieldContainer[int]
+    request_id: str
+    def __init__(self, model: _Optional[str] = ..., columns: _Optional[_Iterable[_Union[Column, _Mapping]]] = ..., entity_keys: _Optional[_Iterable[str]] = ..., event_times_us: _Optional[_Iterable[int]] = ..., request_id: _Optional[str] = ...) -> None: ...
+
+class PredictBatchResponse(_message.Message):
+    __slots__ = ("prediction_ids", "labels", "probabilities", "confidences", "model_version", "generation")
+    PREDICTION_IDS_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    PROBABILITIES_FIELD_NUMBER: _ClassVar[int]
+    CONFIDENCES_FIELD_NUMBER: _ClassVar[int]
+    MODEL_VERSION_FIELD_NUMBER: _ClassVar[int]
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    prediction_ids: _containers.RepeatedScalarFieldContainer[str]
+    labels: _containers.RepeatedScalarFieldContainer[str]
+    probabilities: _containers.RepeatedScalarFieldContainer[float]
+    confidences: _containers.RepeatedScalarFieldContainer[float]
+    model_version: str
+    generation: int
+    def __init__(self, prediction_ids: _Optional[_Iterable[str]] = ..., labels: _Optional[_Iterable[str]] = ..., probabilities: _Optional[_Iterable[float]] = ..., confidences: _Optional[_Iterable[float]] = ..., model_version: _Optional[str] = ..., generation: _Optional[int] = ...) -> None: ...
+
+class GetModelInfoRequest(_message.Message):
+    __slots__ = ("model",)
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    def __init__(self, model: _Optional[str] = ...) -> None: ...
+
+class GetModelInfoResponse(_message.Message):
+    __slots__ = ("model", "model_version", "generation", "bundle_digest", "algorithm", "data_version", "code_version", "mlflow_run_id", "dagster_run_id", "created_at", "metrics", "features", "negative_label", "positive_label", "threshold")
+    class MetricsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    MODEL_VERSION_FIELD_NUMBER: _ClassVar[int]
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    BUNDLE_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    ALGORITHM_FIELD_NUMBER: _ClassVar[int]
+    DATA_VERSION_FIELD_NUMBER: _ClassVar[int]
+    CODE_VERSION_FIELD_NUMBER: _ClassVar[int]
+    MLFLOW_RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    DAGSTER_RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    CREATED_AT_FIELD_NUMBER: _ClassVar[int]
+    METRICS_FIELD_NUMBER: _ClassVar[int]
+    FEATURES_FIELD_NUMBER: _ClassVar[int]
+    NEGATIVE_LABEL_FIELD_NUMBER: _ClassVar[int]
+    POSITIVE_LABEL_FIELD_NUMBER: _ClassVar[int]
+    THRESHOLD_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    model_version: str
+    generation: int
+    bundle_digest: str
+    algorithm: str
+    data_version: str
+    code_version: str
+    mlflow_run_id: str
+    dagster_run_id: str
+    created_at: _timestamp_pb2.Timestamp
+    metrics: _containers.ScalarMap[str, float]
+    features: _containers.RepeatedCompositeFieldContainer[FeatureInfo]
+    negative_label: str
+    positive_label: str
+    threshold: float
+    def __init__(self, model: _Optional[str] = ..., model_version: _Optional[str] = ..., generation: _Optional[int] = ..., bundle_digest: _Optional[str] = ..., algorithm: _Optional[str] = ..., data_version: _Optional[str] = ..., code_version: _Optional[str] = ..., mlflow_run_id: _Optional[str] = ..., dagster_run_id: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., metrics: _Optional[_Mapping[str, float]] = ..., features: _Optional[_Iterable[_Union[FeatureInfo, _Mapping]]] = ..., negative_label: _Optional[str] = ..., positive_label: _Optional[str] = ..., threshold: _Optional[float] = ...) -> None: ...
+
+class FeatureInfo(_message.Message):
+    __slots__ = ("name", "kind", "nullable", "minimum", "maximum", "integer", "categories", "open")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    NULLABLE_FIELD_NUMBER: _ClassVar[int]
+    MINIMUM_FIELD_NUMBER: _ClassVar[int]
+    MAXIMUM_FIELD_NUMBER: _ClassVar[int]
+    INTEGER_FIELD_NUMBER: _ClassVar[int]
+    CATEGORIES_FIELD_NUMBER: _ClassVar[int]
+    OPEN_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    kind: str
+    nullable: bool
+    minimum: float
+    maximum: float
+    integer: bool
+    categories: _containers.RepeatedScalarFieldContainer[str]
+    open: bool
+    def __init__(self, name: _Optional[str] = ..., kind: _Optional[str] = ..., nullable: _Optional[bool] = ..., minimum: _Optional[float] = ..., maximum: _Optional[float] = ..., integer: _Optional[bool] = ..., categories: _Optional[_Iterable[str]] = ..., open: _Optional[bool] = ...) -> None: ...

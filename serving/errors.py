@@ -1,0 +1,85 @@
+"""What can go wrong on the serving side.
+
+ServingError
+├── ContractError            a row does not satisfy the model's contract (carries the violations)
+├── BundleError              a bundle is damaged, foreign or not what it says
+├── ReleaseError             a release document is damaged or out of order
+│   └── ReleaseConflictError somebody else wrote this generation first: read again, decide again
+├── ModelUnavailableError    no version of the model is loaded
+├── ModelNotFoundError       the model or version is not known here
+├── PredictionNotFoundError  the prediction id is not known here (yet)
+├── RequestConflictError     a request id was used before with another payload
+├── JournalError             the journal can not be written: nothing may be answered
+├── OrchestratorError        Dagster can not be reached or refused
+└── SettingsError            a setting is wrong (names the setting and the mend)
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """One breach of a contract: which field, which rule, and where it was seen first."""
+
+    field: str
+    rule: str
+    row: int = 0
+    value: str = ""
+    count: int = 1
+
+    def __str__(self) -> str:
+        seen = f" (got {self.value})" if self.value else ""
+        where = f" in {self.count} rows, first row {self.row}" if self.count > 1 else ""
+        return f"{self.field}: {self.rule}{seen}{where}"
+
+
+class ServingError(Exception):
+    """Base of every error the serving side raises on purpose."""
+
+
+class ContractError(ServingError):
+    """Rows do not satisfy the contract; `violations` names every offending field."""
+
+    def __init__(self, violations: list[Violation]) -> None:
+        super().__init__("; ".join(str(violation) for violation in violations))
+        self.violations = violations
+
+
+class BundleError(ServingError):
+    """A bundle is damaged, foreign or not what it says."""
+
+
+class ReleaseError(ServingError):
+    """A release document is damaged or out of order."""
+
+
+class ReleaseConflictError(ReleaseError):
+    """This generation exists already: read the chain again and decide again."""
+
+
+class ModelUnavailableError(ServingError):
+    """No version of the model is loaded."""
+
+
+class ModelNotFoundError(ServingError):
+    """The model or the version is not known here."""
+
+
+class PredictionNotFoundError(ServingError):
+    """The prediction id is unknown or not shipped yet."""
+
+
+class RequestConflictError(ServingError):
+    """A request id came again with another payload."""
+
+
+class JournalError(ServingError):
+    """The journal can not be written, so nothing may be answered."""
+
+
+class OrchestratorError(ServingError):
+    """Dagster can not be reached or refused the launch."""
+
+
+class SettingsError(ServingError):
+    """A setting is wrong; the message names it and the mend."""

@@ -1,0 +1,170 @@
+"""The contract of a model: which features a row has, and what is possible in them.
+
+Both sides share it. Training builds a pandera schema from it; the server checks requests against it in numpy.
+A row travels as two matrices in the order of the contract: `numbers` (float64, NaN is a missing value) and
+`texts` (str objects, "" is a missing value).
+"""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from serving.errors import ContractError, Violation
+
+Numbers = NDArray[np.float64]
+Texts = NDArray[np.object_]
+
+FLOAT32_MAXIMUM = float(np.finfo(np.float32).max)
+
+
+@dataclass(frozen=True, slots=True)
+class NumberFeature:
+    """A numeric feature: the closed range of what is possible, not of what was seen."""
+
+    name: str
+    minimum: float | None = None
+    maximum: float | None = None
+    integer: bool = False
+    nullable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TextFeature:
+    """A categorical feature; an open list admits values that are not in it (they are scored as unseen)."""
+
+    name: str
+    categories: tuple[str, ...] = ()
+    open: bool = False
+    nullable: bool = False
+
+
+@dataclass(frozen=True)
+class Contract:
+    """Features in their order, the two labels, and the probability from which the answer is positive."""
+
+    model: str
+    numbers: tuple[NumberFeature, ...]
+    texts: tuple[TextFeature, ...]
+    negative: str
+    positive: str
+    threshold: float = 0.5
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """All feature names, numbers first."""
+        return tuple(feature.name for feature in (*self.numbers, *self.texts))
+
+    @cached_property
+    def digest(self) -> str:
+        """The sha256 of the canonical JSON: equal contracts have equal digests."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()
+
+    def to_json(self) -> str:
+        """Return the canonical JSON text."""
+        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Contract":
+        """Read what `to_json` wrote."""
+        return cls.from_dict(json.loads(text))
+
+    @classmethod
+    def from_dict(cls, document: dict[str, Any]) -> "Contract":
+        """Build a contract from its parsed JSON document."""
+        return cls(
+            model=document["model"],
+            numbers=tuple(NumberFeature(**feature) for feature in document["numbers"]),
+            texts=tuple(
+                TextFeature(**{**feature, "categories": tuple(feature["categories"])}) for feature in document["texts"]
+            ),
+            negative=document["negative"],
+            positive=document["positive"],
+            threshold=document["threshold"],
+        )
+
+    def check(self, numbers: Numbers, texts: Texts) -> None:
+        """Raise unless every row is possible.
+
+        Args:
+            numbers: Shape (n_rows, n_numbers), float64, NaN where missing.
+            texts: Shape (n_rows, n_texts), str objects, "" where missing.
+
+        Raises:
+            ContractError: Some values are not possible; carries one violation per field and rule.
+        """
+        found = [*self._number_violations(numbers), *self._text_violations(texts)]
+        if found:
+            raise ContractError(found)
+
+    @cached_property
+    def _bounds(self) -> tuple[Numbers, Numbers]:
+        lowest = [-FLOAT32_MAXIMUM if f.minimum is None else f.minimum for f in self.numbers]
+        highest = [FLOAT32_MAXIMUM if f.maximum is None else f.maximum for f in self.numbers]
+        return np.array(lowest, dtype=np.float64), np.array(highest, dtype=np.float64)
+
+    @cached_property
+    def _nullable(self) -> NDArray[np.bool_]:
+        return np.array([feature.nullable for feature in self.numbers], dtype=bool)
+
+    @cached_property
+    def _integer(self) -> NDArray[np.bool_]:
+        return np.array([feature.integer for feature in self.numbers], dtype=bool)
+
+    @cached_property
+    def _admitted(self) -> tuple[frozenset[str] | None, ...]:
+        return tuple(
+            None if f.open else frozenset((*f.categories, "") if f.nullable else f.categories) for f in self.texts
+        )
+
+    def _number_violations(self, numbers: Numbers) -> list[Violation]:
+        lowest, highest = self._bounds
+        missing = np.isnan(numbers)
+        possible = ((numbers >= lowest) & (numbers <= highest)) | (missing & self._nullable)
+        whole = ~self._integer | missing | (numbers == np.rint(numbers))
+        if possible.all() and whole.all():
+            return []
+        found = []
+        for column, feature in enumerate(self.numbers):
+            values = numbers[:, column]
+            refused = ~possible[:, column]
+            rules = {
+                "is missing": refused & missing[:, column],
+                "is not finite": refused & np.isinf(values),
+                f"is out of range [{_bound(feature.minimum)}, {_bound(feature.maximum)}]": refused
+                & np.isfinite(values),
+                "is not a whole number": ~whole[:, column] & np.isfinite(values),
+            }
+            for rule, rows in rules.items():
+                if rows.any():
+                    first = int(np.argmax(rows))
+                    value = "" if rule == "is missing" else repr(float(values[first]))
+                    found.append(Violation(feature.name, rule, first, value, int(rows.sum())))
+        return found
+
+    def _text_violations(self, texts: Texts) -> list[Violation]:
+        found: list[Violation] = []
+        for column, (feature, admitted) in enumerate(zip(self.texts, self._admitted, strict=True)):
+            values = texts[:, column].tolist()
+            if admitted is not None and admitted.issuperset(values):
+                continue
+            rules: list[tuple[str, Callable[[str], bool]]] = []
+            if not feature.nullable:
+                rules.append(("is missing", lambda value: value == ""))
+            if admitted is not None:
+                rules.append(("is not one of its categories", lambda v, a=admitted: v not in a and v != ""))  # type: ignore[misc]
+            for rule, broken in rules:
+                rows = [row for row, value in enumerate(values) if broken(value)]
+                if rows:
+                    value = "" if rule == "is missing" else repr(values[rows[0]][:40])
+                    found.append(Violation(feature.name, rule, rows[0], value, len(rows)))
+        return found
+
+
+def _bound(value: float | None) -> str:
+    return "any" if value is None else f"{value:g}"

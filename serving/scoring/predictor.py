@@ -1,0 +1,62 @@
+"""Scores rows with a bundle's ONNX graph; both sides use it, so what is evaluated is what is served."""
+
+import numpy as np
+import onnxruntime as ort
+
+from serving.errors import BundleError
+from serving.formats.bundle import Bundle
+from serving.formats.contract import Numbers, Texts
+
+GOLDEN_TOLERANCE = 1e-5
+
+
+class Predictor:
+    """An ONNX Runtime session over the contract's two matrices, one thread, safe to call from many threads."""
+
+    def __init__(self, model_bytes: bytes) -> None:
+        """Load a graph with inputs `numbers` (float32) and/or `texts` (string) and an output `probabilities`."""
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        try:
+            self._session = ort.InferenceSession(model_bytes, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime raises bare exceptions of many kinds
+            raise BundleError(f"the ONNX graph does not load: {error}") from error
+        inputs = {node.name for node in self._session.get_inputs()}
+        outputs = {node.name for node in self._session.get_outputs()}
+        if not inputs or not inputs <= {"numbers", "texts"} or "probabilities" not in outputs:
+            raise BundleError(f"the ONNX graph has inputs {sorted(inputs)} and outputs {sorted(outputs)}")
+        self._reads_numbers, self._reads_texts = "numbers" in inputs, "texts" in inputs
+
+    @classmethod
+    def of_bundle(cls, bundle: Bundle) -> "Predictor":
+        """Load a verified bundle and prove it on its golden rows.
+
+        Raises:
+            BundleError: The graph does not load or does not answer its golden rows within 1e-5.
+        """
+        predictor = cls(bundle.model_bytes)
+        golden = bundle.golden
+        difference = float(np.max(np.abs(predictor.scores(golden.numbers, golden.texts) - golden.scores), initial=0))
+        if not difference <= GOLDEN_TOLERANCE:
+            raise BundleError(f"bundle {bundle.digest[:12]} misses its golden answers by {difference:.2g}")
+        return predictor
+
+    def scores(self, numbers: Numbers, texts: Texts) -> Numbers:
+        """Return the probability of the positive label.
+
+        Args:
+            numbers: Shape (n_rows, n_numbers), NaN where missing.
+            texts: Shape (n_rows, n_texts), "" where missing.
+
+        Returns:
+            Shape (n_rows,), each in 0 to 1.
+        """
+        feed: dict[str, object] = {}
+        if self._reads_numbers:
+            feed["numbers"] = numbers.astype(np.float32)
+        if self._reads_texts:
+            feed["texts"] = texts
+        probabilities = self._session.run(["probabilities"], feed)[0]
+        return np.asarray(probabilities[:, 1], dtype=np.float64)
