@@ -64,12 +64,18 @@ class GoldenRows:
 
 @dataclass(frozen=True)
 class Manifest:
-    """Everything a bundle says about itself; `files` is filled in when the bundle is written."""
+    """Everything a bundle says about itself; `files` is filled in when the bundle is written.
+
+    Attributes:
+        tuned_until: ISO time of the newest row that fit, search or calibration saw: a fair hold-out is later.
+        metrics: On the hold-out; `accuracy` is the promotion baseline.
+    """
 
     model: str
     version: str
     contract: Contract
     created_at: str
+    tuned_until: str
     data_version: str
     code_version: str
     mlflow_run_id: str

@@ -1,6 +1,7 @@
 """The schemas of the two log tables, predictions and feedback, as Arrow.
 
 Their rows carry `journal` and `sequence`: with `received_at` they give every record one place in one order.
+`row` is a prediction's position in its call: a retried call repeats (request_id, row).
 """
 
 import pyarrow as pa
@@ -12,6 +13,7 @@ TIMESTAMP = pa.timestamp("us", tz="UTC")
 _PREDICTION_FIELDS = [
     pa.field("prediction_id", pa.string(), nullable=False),
     pa.field("request_id", pa.string()),
+    pa.field("row", pa.int32(), nullable=False),
     pa.field("received_at", TIMESTAMP, nullable=False),
     pa.field("event_time", TIMESTAMP, nullable=False),
     pa.field("entity_key", pa.string()),
