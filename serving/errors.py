@@ -11,6 +11,7 @@ ServingError
 ├── RequestConflictError     a request id was used before with another payload
 ├── JournalError             the journal can not be written: nothing may be answered
 ├── OrchestratorError        Dagster can not be reached or refused
+├── CallError                a call failed for a reason that none of these names (raised by the client)
 └── SettingsError            a setting is wrong (names the setting and the mend)
 """
 
@@ -79,6 +80,10 @@ class JournalError(ServingError):
 
 class OrchestratorError(ServingError):
     """Dagster can not be reached or refused the launch."""
+
+
+class CallError(ServingError):
+    """A call failed for a reason that no other class names, for example because no server is there."""
 
 
 class SettingsError(ServingError):

@@ -198,7 +198,7 @@ def open_bundle(store: Path, digest: str) -> Bundle:
 
 def _read(path: Path, limit: int) -> bytes:
     try:
-        with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
             return file.read(limit + 1)
     except OSError as error:
         raise BundleError(f"{path.parent.name[:12]}/{path.name} can not be read: {error.strerror}") from error

@@ -58,7 +58,7 @@ class Contract:
     @cached_property
     def names(self) -> tuple[str, ...]:
         """All feature names, numbers first."""
-        return tuple(feature.name for feature in (*self.numbers, *self.texts))
+        return (*(feature.name for feature in self.numbers), *(feature.name for feature in self.texts))
 
     @cached_property
     def digest(self) -> str:

@@ -155,16 +155,16 @@ class ReleaseStore:
         folder.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(prefix=".writing-", dir=folder)
         try:
-            with open(handle, "wb") as file:
+            with os.fdopen(handle, "wb") as file:
                 file.write(written.to_json())
                 file.flush()
                 os.fsync(file.fileno())
-            os.chmod(temporary, 0o644)
+            Path(temporary).chmod(0o644)
             os.link(temporary, folder / f"{release.generation}.json")
         except FileExistsError as error:
             raise ReleaseConflictError(f"{release.model}: generation {release.generation} exists already") from error
         finally:
-            os.unlink(temporary)
+            Path(temporary).unlink()
         directory = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(directory)

@@ -1,0 +1,42 @@
+"""`python -m serving`: start the server."""
+
+import argparse
+import sys
+
+from serving.errors import SettingsError
+from serving.lifeline import configure_logging
+from serving.settings import ServingSettings, load_settings, variable_of
+from serving.supervisor import Supervisor
+
+
+def main() -> int:
+    """Serve until SIGTERM or SIGINT; returns 2 for a setting that can not be used."""
+    _parser().parse_args()
+    configure_logging()
+    try:
+        supervisor = Supervisor(load_settings())
+    except SettingsError as error:
+        print(f"serving: {error}", file=sys.stderr)
+        return 2
+    return supervisor.run()
+
+
+def _parser() -> argparse.ArgumentParser:
+    lines = [
+        f"  {variable_of(name):34} {field.description} {_default(field.default)}".rstrip()
+        for name, field in ServingSettings.model_fields.items()
+    ]
+    return argparse.ArgumentParser(
+        prog="python -m serving",
+        description="Serve the promoted version of every model over gRPC until SIGTERM or Ctrl-C.",
+        epilog="environment variables:\n" + "\n".join(lines),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def _default(value: object) -> str:
+    return f"[{value}]" if isinstance(value, int | float | str) or type(value).__module__ == "pathlib" else ""
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,187 @@
+"""Between protos and matrices; every field that breaks the contract is named, not only the first."""
+
+from collections.abc import Iterable
+from functools import partial
+
+import numpy as np
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from protos.mlops.v1 import prediction_pb2 as pb
+from serving.errors import ContractError, Violation
+from serving.formats.contract import Contract
+from serving.prediction import PredictionAnswer, PredictionCall, Rows
+
+MAXIMUM_ROWS = 1000
+_NAN = float("nan")
+
+
+def call_of_one(request: pb.PredictRequest) -> PredictionCall:
+    """Read a request for one row."""
+    return PredictionCall(
+        model=request.model,
+        rows_of=partial(rows_of_features, request),
+        request_id=request.request_id,
+        entity_keys=[request.entity_key] if request.entity_key else [],
+        event_times_us=[microseconds_of(request.event_time)] if request.HasField("event_time") else [],
+    )
+
+
+def call_of_batch(request: pb.PredictBatchRequest) -> PredictionCall:
+    """Read a request for many rows."""
+    return PredictionCall(
+        model=request.model,
+        rows_of=partial(rows_of_columns, request),
+        request_id=request.request_id,
+        entity_keys=list(request.entity_keys),
+        event_times_us=list(request.event_times_us),
+    )
+
+
+def response_of_one(answer: PredictionAnswer) -> pb.PredictResponse:
+    """Write the answer to one row."""
+    return pb.PredictResponse(
+        prediction_id=answer.prediction_ids[0],
+        label=answer.labels[0],
+        probability=answer.probabilities[0],
+        confidence=answer.confidences[0],
+        model_version=answer.model_version,
+        generation=answer.generation,
+    )
+
+
+def response_of_batch(answer: PredictionAnswer) -> pb.PredictBatchResponse:
+    """Write the answers to many rows."""
+    return pb.PredictBatchResponse(
+        prediction_ids=answer.prediction_ids,
+        labels=answer.labels,
+        probabilities=answer.probabilities,
+        confidences=answer.confidences,
+        model_version=answer.model_version,
+        generation=answer.generation,
+    )
+
+
+def rows_of_features(request: pb.PredictRequest, contract: Contract) -> Rows:
+    """Decode and check one row.
+
+    Raises:
+        ContractError: One violation for every offending field.
+    """
+    given = request.features
+    found: list[Violation] = []
+    numbers = [_number(given.get(feature.name), feature.name, found) for feature in contract.numbers]
+    texts = [_text(given.get(feature.name), feature.name, found) for feature in contract.texts]
+    if len(given) != len(contract.names) or found:
+        found.extend(_unknown(given, contract))
+    rows = Rows(np.array([numbers], dtype=np.float64), np.array([texts], dtype=object))
+    return _checked(rows, contract, found)
+
+
+def rows_of_columns(request: pb.PredictBatchRequest, contract: Contract) -> Rows:
+    """Decode and check a batch.
+
+    Raises:
+        ContractError: One violation for every offending field and rule.
+    """
+    found: list[Violation] = []
+    columns: dict[str, pb.Column] = {}
+    for column in request.columns:
+        if column.name in columns:
+            found.append(Violation(column.name[:80], "is there twice"))
+        columns[column.name] = column
+    found.extend(_unknown(columns, contract))
+    n_rows = max((_length(columns[name]) for name in contract.names if name in columns), default=0)
+    if not 1 <= n_rows <= MAXIMUM_ROWS:
+        raise ContractError([*found, Violation("columns", f"must have 1 to {MAXIMUM_ROWS} rows", value=str(n_rows))])
+    numbers = np.full((n_rows, len(contract.numbers)), np.nan)
+    texts = np.full((n_rows, len(contract.texts)), "", dtype=object)
+    for place, number in enumerate(contract.numbers):
+        if _fits(columns.get(number.name), number.name, "numbers", n_rows, found):
+            numbers[:, place] = columns[number.name].numbers.values
+    for place, text in enumerate(contract.texts):
+        if _fits(columns.get(text.name), text.name, "texts", n_rows, found):
+            _fill(texts, place, columns[text.name], found)
+    return _checked(Rows(numbers, texts), contract, found)
+
+
+def microseconds_of(time: Timestamp) -> int:
+    """Return a proto's time in microseconds since 1970-01-01 UTC."""
+    return time.seconds * 1_000_000 + time.nanos // 1000
+
+
+def timestamp_of(microseconds: int) -> Timestamp:
+    """Return microseconds since 1970-01-01 UTC as a proto."""
+    seconds, rest = divmod(microseconds, 1_000_000)
+    return Timestamp(seconds=seconds, nanos=rest * 1000)
+
+
+def _number(value: pb.Value | None, name: str, found: list[Violation]) -> float:
+    if value is None:
+        found.append(Violation(name, "is missing"))
+        return _NAN
+    kind = value.WhichOneof("kind")
+    if kind == "text":
+        found.append(Violation(name, "is a text, must be a number", value=repr(value.text[:40])))
+    if kind != "number":
+        return _NAN
+    number = value.number
+    if number != number:  # noqa: PLR0124  (the cheapest test for NaN)
+        found.append(Violation(name, "is not finite", value="nan"))
+    return number
+
+
+def _text(value: pb.Value | None, name: str, found: list[Violation]) -> str:
+    if value is None:
+        found.append(Violation(name, "is missing"))
+        return ""
+    kind = value.WhichOneof("kind")
+    if kind == "number":
+        found.append(Violation(name, "is a number, must be a text", value=repr(value.number)))
+    return value.text
+
+
+def _unknown(given: Iterable[str], contract: Contract) -> list[Violation]:
+    known = frozenset(contract.names)
+    return [Violation(name[:80], "is not a feature of this model") for name in sorted(set(given) - known)]
+
+
+def _length(column: pb.Column) -> int:
+    return len(column.texts.codes) if column.WhichOneof("values") == "texts" else len(column.numbers.values)
+
+
+def _fits(column: pb.Column | None, name: str, kind: str, n_rows: int, found: list[Violation]) -> bool:
+    if column is None or column.WhichOneof("values") is None:
+        found.append(Violation(name, "is missing"))
+    elif column.WhichOneof("values") != kind:
+        found.append(Violation(name, f"is a column of {column.WhichOneof('values')}, must be {kind}"))
+    elif _length(column) != n_rows:
+        found.append(Violation(name, f"has {_length(column)} rows, others have {n_rows}"))
+    else:
+        return True
+    return False
+
+
+def _fill(texts: np.ndarray, place: int, column: pb.Column, found: list[Violation]) -> None:
+    table = np.array(["", *column.texts.dictionary], dtype=object)
+    codes = np.array(column.texts.codes, dtype=np.int64)
+    foreign = codes >= len(table)
+    if foreign.any():
+        row = int(np.argmax(foreign))
+        rule = f"has a code beyond its dictionary of {len(table) - 1}"
+        found.append(Violation(column.name, rule, row, str(codes[row]), int(foreign.sum())))
+        return
+    texts[:, place] = table[codes]
+
+
+def _checked(rows: Rows, contract: Contract, found: list[Violation]) -> Rows:
+    """Check against the contract; fields that are already known to be wrong hold fillers and are left out."""
+    if not found:
+        contract.check(rows.numbers, rows.texts)
+        return rows
+    named = {violation.field for violation in found}
+    try:
+        contract.check(rows.numbers, rows.texts)
+    except ContractError as error:
+        found.extend(violation for violation in error.violations if violation.field not in named)
+    order = {name: place for place, name in enumerate(contract.names)}
+    raise ContractError(sorted(found, key=lambda violation: order.get(violation.field, len(order))))

@@ -1,0 +1,92 @@
+"""What a client is told when a call can not be answered: the one table from error to gRPC status."""
+
+import logging
+from typing import NoReturn
+
+import grpc
+from google.rpc import error_details_pb2, status_pb2
+from grpc_status import rpc_status
+
+from serving.errors import (
+    BundleError,
+    ContractError,
+    JournalError,
+    ModelNotFoundError,
+    ModelUnavailableError,
+    OrchestratorError,
+    PredictionNotFoundError,
+    ReleaseError,
+    RequestConflictError,
+    ServingError,
+    Violation,
+)
+
+STATUS_OF_ERROR: dict[type[ServingError], grpc.StatusCode] = {
+    ContractError: grpc.StatusCode.INVALID_ARGUMENT,
+    RequestConflictError: grpc.StatusCode.INVALID_ARGUMENT,
+    ModelNotFoundError: grpc.StatusCode.NOT_FOUND,
+    PredictionNotFoundError: grpc.StatusCode.NOT_FOUND,
+    ModelUnavailableError: grpc.StatusCode.UNAVAILABLE,
+    JournalError: grpc.StatusCode.UNAVAILABLE,
+    OrchestratorError: grpc.StatusCode.UNAVAILABLE,
+    BundleError: grpc.StatusCode.FAILED_PRECONDITION,
+    ReleaseError: grpc.StatusCode.FAILED_PRECONDITION,
+}
+
+ERROR_DOMAIN = "mlops.v1"
+"""`google.rpc.ErrorInfo` of this domain carries the error's class as the reason."""
+
+# Everything travels in the trailers, which common clients limit to 8 KiB; there the details stand in base64.
+_MAXIMUM_MESSAGE = 1000
+_MAXIMUM_DETAILS = 4000
+
+_log = logging.getLogger(__name__)
+
+
+def status_of(error: Exception) -> grpc.StatusCode:
+    """Return the status that a client gets for an error."""
+    return next((STATUS_OF_ERROR[kind] for kind in type(error).__mro__ if kind in STATUS_OF_ERROR), _INTERNAL)
+
+
+def status_name_of(error: Exception) -> str:
+    """Return its name, as metrics show it."""
+    return status_of(error).name
+
+
+def refuse(error: Exception, context: grpc.ServicerContext) -> NoReturn:
+    """End a call with the status of an error; what is not foreseen is logged and not told.
+
+    Raises:
+        Exception: Always; grpcio ends the call so.
+    """
+    code = status_of(error)
+    if code is _INTERNAL:
+        _log.error("a call failed", exc_info=error)
+        context.abort(code, "internal error; the server's log says more")
+    status = status_pb2.Status(code=code.value[0], message=_shortened(str(error)))
+    status.details.add().Pack(error_details_pb2.ErrorInfo(reason=type(error).__name__, domain=ERROR_DOMAIN))
+    if isinstance(error, ContractError):
+        status.details.add().Pack(_bad_request(error))
+    context.abort_with_status(rpc_status.to_status(status))
+
+
+def _bad_request(error: ContractError) -> error_details_pb2.BadRequest:
+    details = error_details_pb2.BadRequest()
+    for place, violation in enumerate(error.violations):
+        details.field_violations.add(field=violation.field[:200], description=_description(violation))
+        if details.ByteSize() > _MAXIMUM_DETAILS:
+            del details.field_violations[-1]
+            details.field_violations.add(field="...", description=f"and {len(error.violations) - place} more")
+            break
+    return details
+
+
+def _description(violation: Violation) -> str:
+    return str(violation).removeprefix(f"{violation.field}: ")[:300]
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _MAXIMUM_MESSAGE else f"{text[: _MAXIMUM_MESSAGE - 3]}..."
+
+
+_INTERNAL = grpc.StatusCode.INTERNAL

@@ -1,0 +1,98 @@
+"""One child process of the supervisor: started, listened to, restarted with back-off."""
+
+import json
+import logging
+import os
+import subprocess
+import sys
+import threading
+import time
+
+FIRST_PAUSE_SECONDS = 0.1
+LONGEST_PAUSE_SECONDS = 5.0
+_SOUND_SECONDS = 10.0
+
+_log = logging.getLogger(__name__)
+
+
+class Child:
+    """A module run as a process; it lives as long as its standard input is open."""
+
+    def __init__(self, name: str, module: str, environment: dict[str, str]) -> None:
+        self.name, self._module, self._environment = name, module, environment
+        self.state = "starting"
+        self._process: subprocess.Popen[bytes] | None = None
+        self._started_at = self._next_start = 0.0
+        self._pause = FIRST_PAUSE_SECONDS
+
+    @property
+    def pid(self) -> int | None:
+        """The process id while it runs."""
+        return self._process.pid if self._process is not None else None
+
+    @property
+    def running(self) -> bool:
+        """Whether the process has not ended."""
+        return self._process is not None and self._process.poll() is None
+
+    def start(self) -> None:
+        """Start the process."""
+        self.state = "starting"
+        self._started_at = time.monotonic()
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", self._module],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, **self._environment},
+        )
+        threading.Thread(target=self._listen, args=(self._process,), name=f"{self.name}-states", daemon=True).start()
+
+    def keep_alive(self) -> int | None:
+        """Restart the process if it has ended and its pause is over; return the id of a process found dead."""
+        if self._process is None:
+            if time.monotonic() >= self._next_start:
+                self.start()
+            return None
+        code = self._process.poll()
+        if code is None:
+            return None
+        dead = self._process.pid
+        self.state = "dead"
+        if time.monotonic() - self._started_at > _SOUND_SECONDS:
+            self._pause = FIRST_PAUSE_SECONDS
+        _log.error("%s (pid %d) ended with %d: restart in %.1f s", self.name, dead, code, self._pause)
+        self._next_start = time.monotonic() + self._pause
+        self._pause = min(2 * self._pause, LONGEST_PAUSE_SECONDS)
+        self._release(self._process)
+        return dead
+
+    def let_go(self) -> None:
+        """Ask the process to finish."""
+        self.state = "stopping"
+        if self._process is not None and self._process.stdin is not None:
+            self._process.stdin.close()
+
+    def wait(self, deadline: float) -> bool:
+        """Wait for its end; kill it at the deadline. Returns whether it ended by itself and well."""
+        if self._process is None:
+            return True
+        try:
+            code = self._process.wait(max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            _log.error("%s (pid %d) does not end: killed", self.name, self._process.pid)
+            self._process.kill()
+            code = self._process.wait()
+        self._release(self._process)
+        return code == 0
+
+    def _release(self, process: subprocess.Popen[bytes]) -> None:
+        if process.stdin is not None:
+            process.stdin.close()
+        self._process = None
+
+    def _listen(self, process: subprocess.Popen[bytes]) -> None:
+        assert process.stdout is not None
+        with process.stdout as lines:
+            for line in lines:
+                if process is self._process and self.state != "stopping":
+                    self.state = json.loads(line)["state"]

@@ -1,0 +1,286 @@
+"""A small Python client: rows or columns in, predictions out, retries that are safe.
+
+Example:
+    with Client("127.0.0.1:50051") as client:
+        prediction = client.predict("flight_delay", {"distance": 1400, "carrier": "UA"})
+        client.feedback("flight_delay", [Label(prediction.prediction_id, "late")])
+"""
+
+import time
+import uuid
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from protos.mlops.v1 import control_pb2, control_pb2_grpc, feedback_pb2, feedback_pb2_grpc, prediction_pb2
+from protos.mlops.v1.prediction_pb2_grpc import PredictionServiceStub
+from serving.client_errors import error_of
+from serving.client_values import column_of, microseconds_of, value_of
+
+MAXIMUM_LABELS_A_CALL = 1000
+_FIRST_PAUSE_SECONDS = 0.05
+_LONGEST_PAUSE_SECONDS = 1.0
+
+Value = float | int | bool | str | None
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """The answer to one row."""
+
+    prediction_id: str
+    label: str
+    probability: float
+    """Of the positive label."""
+    confidence: float
+    """Probability of the label that was answered."""
+    model_version: str
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """The truth about one earlier prediction."""
+
+    prediction_id: str
+    label: str
+    observed_at: datetime | None = None
+    source: str = ""
+    correction_of: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Retraining:
+    """The run that retrains; it may have been there before."""
+
+    dagster_run_id: str
+    already_running: bool
+
+
+class PendingPrediction:
+    """A prediction that is on its way."""
+
+    def __init__(self, call: Any, again: Callable[[], Prediction]) -> None:
+        self._call, self._again = call, again
+
+    def result(self) -> Prediction:
+        """Wait for the answer; asks again under the same request id if the server was not available."""
+        try:
+            return _prediction_of(self._call.result())
+        except grpc.RpcError as error:
+            if error.code() is grpc.StatusCode.UNAVAILABLE:
+                return self._again()
+            raise error_of(error) from None
+
+
+class Client:
+    """Talks to one server; safe to share between threads.
+
+    Args:
+        address: `host:port`.
+        timeout_seconds: Patience with one attempt.
+        retry_seconds: How long UNAVAILABLE is answered by asking again; 0: never.
+        connections: Connections to open; each is answered by one worker.
+    """
+
+    def __init__(
+        self, address: str, *, timeout_seconds: float = 10.0, retry_seconds: float = 10.0, connections: int = 1
+    ) -> None:
+        self._timeout, self._patience = timeout_seconds, retry_seconds
+        options = [("grpc.use_local_subchannel_pool", 1), ("grpc.max_reconnect_backoff_ms", 1000)]
+        options.append(("grpc.initial_reconnect_backoff_ms", 100))
+        self._channels = [grpc.insecure_channel(address, options) for _ in range(connections)]
+        self._stubs = [PredictionServiceStub(channel) for channel in self._channels]  # type: ignore[no-untyped-call]
+        self._turn = 0
+        self._feedback = feedback_pb2_grpc.FeedbackServiceStub(self._channels[0])  # type: ignore[no-untyped-call]
+        self._control = control_pb2_grpc.ControlServiceStub(self._channels[0])  # type: ignore[no-untyped-call]
+        self._health = health_pb2_grpc.HealthStub(self._channels[0])
+        self._kinds: dict[str, dict[str, str]] = {}
+
+    def predict(
+        self,
+        model: str,
+        row: Mapping[str, Value],
+        *,
+        entity_key: str = "",
+        event_time: datetime | None = None,
+        request_id: str = "",
+    ) -> Prediction:
+        """Score one row; None is a missing value.
+
+        Raises:
+            ContractError: The row breaks the model's contract; carries every violation.
+            ServingError: Any other refusal.
+        """
+        request = _request_of(model, row, entity_key, event_time, request_id)
+        return self._predict(request)
+
+    def predict_future(
+        self,
+        model: str,
+        row: Mapping[str, Value],
+        *,
+        entity_key: str = "",
+        event_time: datetime | None = None,
+        request_id: str = "",
+    ) -> PendingPrediction:
+        """Send one row and go on; for many calls in flight from one thread."""
+        request = _request_of(model, row, entity_key, event_time, request_id)
+        call = self._stub().Predict.future(request, timeout=self._timeout)
+        return PendingPrediction(call, lambda: self._predict(request))
+
+    def predict_batch(
+        self,
+        model: str,
+        columns: Mapping[str, Sequence[Value]],
+        *,
+        entity_keys: Sequence[str] = (),
+        event_times: Sequence[datetime] = (),
+        request_id: str = "",
+    ) -> list[Prediction]:
+        """Score 1 to 1000 rows given as columns of equal length; None and NaN are missing values."""
+        request = prediction_pb2.PredictBatchRequest(
+            model=model,
+            columns=[column_of(name, values, lambda name: self._kind(model, name)) for name, values in columns.items()],
+            entity_keys=entity_keys,
+            event_times_us=[microseconds_of(time) for time in event_times],
+            request_id=request_id or uuid.uuid4().hex,
+        )
+        stub = self._stub()
+        answer = self._call(lambda: stub.PredictBatch(request, timeout=self._timeout))
+        rows = zip(answer.prediction_ids, answer.labels, answer.probabilities, answer.confidences, strict=True)
+        return [Prediction(*row, answer.model_version, answer.generation) for row in rows]
+
+    def feedback(self, model: str, labels: Iterable[Label]) -> int:
+        """Send labels, in calls of at most 1000, and return how many were accepted."""
+        entries = [_label_of(label) for label in labels]
+        accepted = 0
+        for start in range(0, len(entries), MAXIMUM_LABELS_A_CALL):
+            part = entries[start : start + MAXIMUM_LABELS_A_CALL]
+            request = feedback_pb2.SubmitFeedbackRequest(model=model, labels=part)
+            accepted += self._call(lambda r=request: self._feedback.SubmitFeedback(r, timeout=self._timeout)).accepted  # type: ignore[misc]
+        return accepted
+
+    def model_info(self, model: str) -> prediction_pb2.GetModelInfoResponse:
+        """Return the version in production: contract, lineage, metrics."""
+        request = prediction_pb2.GetModelInfoRequest(model=model)
+        info: prediction_pb2.GetModelInfoResponse
+        info = self._call(lambda: self._stubs[0].GetModelInfo(request, timeout=self._timeout))
+        return info
+
+    def prediction(self, model: str, prediction_id: str) -> feedback_pb2.GetPredictionResponse:
+        """Return what was answered under an id.
+
+        Raises:
+            PredictionNotFoundError: It is unknown or not shipped yet.
+        """
+        request = feedback_pb2.GetPredictionRequest(model=model, prediction_id=prediction_id)
+        found: feedback_pb2.GetPredictionResponse
+        found = self._call(lambda: self._feedback.GetPrediction(request, timeout=self._timeout))
+        return found
+
+    def trigger_retraining(self, model: str, *, reason: str = "", actor: str = "") -> Retraining:
+        """Start a retraining, or learn which one runs."""
+        request = control_pb2.TriggerRetrainingRequest(model=model, reason=reason, actor=actor)
+        timeout = max(self._timeout, 30.0)
+        answer = self._call(lambda: self._control.TriggerRetraining(request, timeout=timeout), retry=False)
+        return Retraining(answer.dagster_run_id, answer.already_running)
+
+    def health(self, model: str = "") -> bool:
+        """Return whether the server answers, for one model or for any."""
+        try:
+            answer = self._health.Check(health_pb2.HealthCheckRequest(service=model), timeout=self._timeout)
+        except grpc.RpcError:
+            return False
+        return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+
+    def wait_until_healthy(self, model: str = "", *, seconds: float = 30.0) -> bool:
+        """Wait for `health`; returns whether it came in time."""
+        deadline = time.monotonic() + seconds
+        while not self.health(model):
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(_FIRST_PAUSE_SECONDS)
+        return True
+
+    def close(self) -> None:
+        """Close the connections."""
+        for channel in self._channels:
+            channel.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _predict(self, request: prediction_pb2.PredictRequest) -> Prediction:
+        stub = self._stub()
+        return _prediction_of(self._call(lambda: stub.Predict(request, timeout=self._timeout)))
+
+    def _stub(self) -> PredictionServiceStub:
+        self._turn += 1
+        return self._stubs[self._turn % len(self._stubs)]
+
+    def _kind(self, model: str, name: str) -> str:
+        if model not in self._kinds:
+            self._kinds[model] = {feature.name: feature.kind for feature in self.model_info(model).features}
+        return self._kinds[model].get(name, "number")
+
+    def _call(self, call: Callable[[], T], *, retry: bool = True) -> T:
+        deadline = time.monotonic() + self._patience
+        pause = _FIRST_PAUSE_SECONDS
+        while True:
+            try:
+                return call()
+            except grpc.RpcError as error:
+                unavailable = error.code() is grpc.StatusCode.UNAVAILABLE
+                if not (retry and unavailable and time.monotonic() + pause < deadline):
+                    raise error_of(error) from None
+            time.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+
+
+def _request_of(
+    model: str, row: Mapping[str, Value], entity_key: str, event_time: datetime | None, request_id: str
+) -> prediction_pb2.PredictRequest:
+    request = prediction_pb2.PredictRequest(
+        model=model,
+        features={name: value_of(value) for name, value in row.items()},
+        entity_key=entity_key,
+        request_id=request_id or uuid.uuid4().hex,
+    )
+    if event_time is not None:
+        request.event_time.FromMicroseconds(microseconds_of(event_time))
+    return request
+
+
+def _prediction_of(answer: prediction_pb2.PredictResponse) -> Prediction:
+    return Prediction(
+        answer.prediction_id,
+        answer.label,
+        answer.probability,
+        answer.confidence,
+        answer.model_version,
+        answer.generation,
+    )
+
+
+def _label_of(label: Label) -> feedback_pb2.Label:
+    entry = feedback_pb2.Label(
+        prediction_id=label.prediction_id,
+        label=label.label,
+        source=label.source,
+        correction_of=label.correction_of,
+    )
+    if label.observed_at is not None:
+        entry.observed_at.FromMicroseconds(microseconds_of(label.observed_at))
+    return entry

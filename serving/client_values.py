@@ -1,0 +1,53 @@
+"""Python values as the client sends them."""
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from protos.mlops.v1 import prediction_pb2 as pb
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MISSING = pb.Value()
+
+
+def value_of(value: Any) -> pb.Value:
+    """Return one value of a row; None and NaN are missing."""
+    if _is_missing(value):
+        return _MISSING
+    return pb.Value(text=value) if isinstance(value, str) else pb.Value(number=value)
+
+
+def column_of(name: str, values: Sequence[Any], kind_of: Callable[[str], str]) -> pb.Column:
+    """Return one column of a batch.
+
+    Args:
+        name: The feature.
+        values: A sequence or numpy array; None and NaN are missing.
+        kind_of: Tells "number" or "text" for a column that holds missing values only.
+    """
+    plain = values.tolist() if hasattr(values, "tolist") else list(values)
+    first = next((value for value in plain if not _is_missing(value)), None)
+    is_text = kind_of(name) == "text" if first is None else isinstance(first, str)
+    if not is_text:
+        numbers = [float("nan") if value is None else value for value in plain]
+        return pb.Column(name=name, numbers=pb.NumberColumn(values=numbers))
+    texts = ["" if _is_missing(value) else value for value in plain]
+    dictionary = {text: code for code, text in enumerate(sorted(set(texts) - {""}), start=1)} | {"": 0}
+    codes = [dictionary[text] for text in texts]
+    del dictionary[""]
+    return pb.Column(name=name, texts=pb.TextColumn(dictionary=list(dictionary), codes=codes))
+
+
+def microseconds_of(time: datetime) -> int:
+    """Return microseconds since 1970-01-01 UTC.
+
+    Raises:
+        ValueError: The time has no time zone, so nobody knows when it is.
+    """
+    if time.tzinfo is None:
+        raise ValueError(f"{time.isoformat()} has no time zone")
+    return (time - _EPOCH) // timedelta(microseconds=1)
+
+
+def _is_missing(value: Any) -> bool:
+    return value is None or value != value  # noqa: PLR0124  (only NaN differs from itself)

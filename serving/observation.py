@@ -1,0 +1,90 @@
+"""What the supervisor shows over HTTP: /livez, /readyz and the metrics of all its processes."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
+
+from serving.journal.recover import journal_folders
+from serving.journal.segment import segments_of
+
+
+class JournalBacklog(Collector):
+    """How much is journaled and not yet in the lake, seen from outside, so that a dead shipper shows too."""
+
+    def __init__(self, journals: Path) -> None:
+        self._journals = journals
+
+    def collect(self) -> Iterator[Metric]:
+        """Look at the folders now."""
+        n_bytes, oldest = 0, time.time()
+        for folder in journal_folders(self._journals):
+            for segment in segments_of(folder):
+                try:
+                    facts = segment.path.stat()
+                except FileNotFoundError:
+                    continue
+                n_bytes += facts.st_size
+                if facts.st_size:
+                    oldest = min(oldest, facts.st_mtime)
+        yield GaugeMetricFamily("journal_backlog_bytes", "Journaled and not yet in the lake.", n_bytes)
+        age = max(0.0, time.time() - oldest)
+        yield GaugeMetricFamily("journal_backlog_age_seconds", "Age of the oldest unshipped segment.", age)
+
+
+class Observation:
+    """A small HTTP server on a thread of its own."""
+
+    def __init__(self, address: tuple[str, int], *, metrics: Path, journals: Path, ready: Callable[[], bool]) -> None:
+        """Bind the address.
+
+        Raises:
+            OSError: It can not be bound.
+        """
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry, path=str(metrics))  # type: ignore[no-untyped-call]
+        registry.register(JournalBacklog(journals))
+        self._server = ThreadingHTTPServer(address, _handler(registry, ready))
+        self._server.daemon_threads = True
+        self.port = self._server.server_address[1]
+
+    def start(self) -> None:
+        """Begin to answer."""
+        threading.Thread(target=self._server.serve_forever, name="http", daemon=True).start()
+
+    def stop(self) -> None:
+        """Stop answering."""
+        self._server.shutdown()
+        self._server.server_close()
+
+
+def _handler(registry: CollectorRegistry, ready: Callable[[], bool]) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if self.path == "/metrics":
+                self._answer(200, generate_latest(registry), CONTENT_TYPE_LATEST)
+            elif self.path == "/livez":
+                self._answer(200, b"alive\n")
+            elif self.path == "/readyz":
+                self._answer(*((200, b"ready\n") if ready() else (503, b"not ready\n")))
+            else:
+                self._answer(404, b"there are /livez, /readyz and /metrics\n")
+
+        def _answer(self, status: int, body: bytes, kind: str = "text/plain; charset=utf-8") -> None:
+            self.send_response(status)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+            """Health checks are not worth a line each."""
+
+    return Handler

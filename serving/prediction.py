@@ -1,0 +1,153 @@
+"""The way of one prediction: route, validate, score, journal, answer."""
+
+import hashlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from protos.mlops.v1 import journal_pb2
+from serving.errors import ContractError, ServingError, Violation
+from serving.formats.contract import Contract, Numbers, Texts
+from serving.identifiers import new_ids, now_us, texts_of
+from serving.journal.append import Journal
+from serving.recent_answers import RecentAnswers
+from serving.scoring.host import LoadedModel, ModelHost
+
+MAXIMUM_FUTURE_US = 5 * 60 * 1_000_000
+EARLIEST_US = -2_208_988_800_000_000  # 1900-01-01
+MAXIMUM_KEY_LENGTH = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """What a request asks, as the contract's two matrices."""
+
+    numbers: Numbers
+    texts: Texts
+
+
+@dataclass(frozen=True, slots=True)
+class PredictionCall:
+    """A request before its model is known: `rows_of` decodes and checks it against that model's contract."""
+
+    model: str
+    rows_of: Callable[[Contract], Rows]
+    request_id: str
+    entity_keys: list[str]
+    event_times_us: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class PredictionAnswer:
+    """One entry a row, in the order of the request."""
+
+    prediction_ids: list[str]
+    labels: list[str]
+    probabilities: list[float]
+    confidences: list[float]
+    model_version: str
+    generation: int
+
+
+class Predictions:
+    """Answers calls with the versions of a host, after writing them to a journal."""
+
+    def __init__(self, host: ModelHost, journal: Journal, *, status_of: Callable[[ServingError], str]) -> None:
+        self._host, self._journal, self._status_of = host, journal, status_of
+        self._recent: RecentAnswers[PredictionAnswer] = RecentAnswers()
+
+    def predict(self, call: PredictionCall) -> PredictionAnswer:
+        """Answer one call.
+
+        Raises:
+            ServingError: It can not be answered; nothing of it is in the journal.
+        """
+        began = time.perf_counter()
+        model = self._host.model(call.model)
+        try:
+            answer = self._answer(call, model)
+        except ServingError as error:
+            model.meter.count_refused(self._status_of(error))
+            raise
+        model.meter.count_rows(len(answer.labels))
+        model.meter.observe_seconds(time.perf_counter() - began)
+        return answer
+
+    def _answer(self, call: PredictionCall, model: LoadedModel) -> PredictionAnswer:
+        received_at = now_us()
+        rows = call.rows_of(model.contract)
+        _check_envelope(call, len(rows.numbers), received_at)
+        if not call.request_id:
+            return self._score(call, model, rows, received_at)
+        return self._recent.once(
+            (call.model, call.request_id),
+            _payload_digest(call, rows),
+            lambda: self._score(call, model, rows, received_at),
+        )
+
+    def _score(self, call: PredictionCall, model: LoadedModel, rows: Rows, received_at: int) -> PredictionAnswer:
+        scores = model.predictor.scores(rows.numbers, rows.texts)
+        ids = new_ids(received_at, len(scores))
+        record = journal_pb2.PredictionRecord(
+            contract_digest=model.contract.digest,
+            model_version=model.version,
+            generation=model.generation,
+            role="production",
+            request_id=call.request_id,
+            received_at_us=received_at,
+            prediction_ids=ids,
+            event_times_us=call.event_times_us or [received_at] * len(scores),
+            entity_keys=call.entity_keys,
+            numbers=rows.numbers.tobytes(),
+            texts=rows.texts.ravel().tolist(),
+            scores=scores.tobytes(),
+        )
+        self._journal.append(journal_pb2.JournalRecord(prediction=record), model.contract)
+        return _answer_of(model, texts_of(ids), scores)
+
+
+def _answer_of(model: LoadedModel, ids: list[str], scores: Numbers) -> PredictionAnswer:
+    contract = model.contract
+    probabilities: list[float] = scores.tolist()
+    positive = [probability >= contract.threshold for probability in probabilities]
+    return PredictionAnswer(
+        prediction_ids=ids,
+        labels=[contract.positive if is_positive else contract.negative for is_positive in positive],
+        probabilities=probabilities,
+        confidences=[p if is_positive else 1 - p for p, is_positive in zip(probabilities, positive, strict=True)],
+        model_version=model.version,
+        generation=model.generation,
+    )
+
+
+def _check_envelope(call: PredictionCall, n_rows: int, received_at: int) -> None:
+    found = []
+    if len(call.request_id) > MAXIMUM_KEY_LENGTH:
+        found.append(Violation("request_id", f"is longer than {MAXIMUM_KEY_LENGTH} characters"))
+    if call.entity_keys:
+        if len(call.entity_keys) != n_rows:
+            found.append(Violation("entity_keys", f"has {len(call.entity_keys)} entries for {n_rows} rows"))
+        if max(map(len, call.entity_keys)) > MAXIMUM_KEY_LENGTH:
+            found.append(Violation("entity_key", f"is longer than {MAXIMUM_KEY_LENGTH} characters"))
+    if call.event_times_us:
+        if len(call.event_times_us) != n_rows:
+            found.append(Violation("event_times_us", f"has {len(call.event_times_us)} entries for {n_rows} rows"))
+        found.extend(time_violations("event_time", call.event_times_us, received_at))
+    if found:
+        raise ContractError(found)
+
+
+def time_violations(field: str, times_us: list[int], received_at: int) -> list[Violation]:
+    """Return what is wrong with times that a client gave."""
+    found = []
+    latest, earliest = max(times_us), min(times_us)
+    if latest > received_at + MAXIMUM_FUTURE_US:
+        found.append(Violation(field, "is more than 5 minutes in the future", times_us.index(latest)))
+    if earliest < EARLIEST_US:
+        found.append(Violation(field, "is before the year 1900", times_us.index(earliest)))
+    return found
+
+
+def _payload_digest(call: PredictionCall, rows: Rows) -> bytes:
+    rest = repr((rows.texts.tolist(), call.entity_keys, call.event_times_us)).encode()
+    return hashlib.sha256(rows.numbers.tobytes() + rest).digest()

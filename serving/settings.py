@@ -1,0 +1,101 @@
+"""Where and how this server runs; every field is an environment variable with the prefix `SERVING_`."""
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import AliasChoices, Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from serving.errors import SettingsError
+
+_PREFIX = "SERVING_"
+
+
+def _inside_home(folder: str) -> Any:
+    return lambda data: data.get("home", Path(".mlops")) / folder
+
+
+class ServingSettings(BaseSettings):
+    """Deployment settings of the server; paths default to folders in the home."""
+
+    model_config = SettingsConfigDict(env_prefix=_PREFIX, frozen=True, populate_by_name=True)
+
+    home: Path = Field(Path(".mlops"), validation_alias="MLOPS_HOME", description="Folder of all state.")
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(50051, ge=0, le=65535, description="gRPC port; 0 takes a free one.")
+    metrics_port: int = Field(
+        50052, ge=0, le=65535, description="HTTP port of /livez, /readyz and /metrics; 0 takes a free one."
+    )
+    workers: int = Field(2, ge=1, le=64, description="Worker processes that share the port.")
+    threads: int = Field(16, ge=1, le=256, description="Threads of one worker.")
+    release_store: Path = Field(default_factory=_inside_home("release_store"), description="Release chains, bundles.")
+    lake: Path = Field(default_factory=_inside_home("lake"), description="Delta tables, <model>/<table>.")
+    journals: Path = Field(default_factory=_inside_home("journals"), description="What is not yet in the lake.")
+    cache: Path = Field(default_factory=_inside_home("cache"), description="The last known good models.")
+    poll_seconds: float = Field(0.1, gt=0, le=0.2, description="Seconds between looks at the release chains.")
+    seal_seconds: float = Field(0.5, gt=0, le=1, description="Greatest age of a journal segment before it is sealed.")
+    ship_seconds: float = Field(0.5, gt=0, le=60, description="Seconds between shipments to the lake.")
+    grace_seconds: float = Field(10, ge=0, le=600, description="Seconds that accepted calls get to finish at the end.")
+    maximum_message_bytes: int = Field(4 * 1024 * 1024, ge=1024, description="Greatest request and answer.")
+    dagster_url: str = Field(
+        "http://127.0.0.1:3000",
+        validation_alias=AliasChoices("SERVING_DAGSTER_URL", "MLOPS_DAGSTER_URL"),
+        description="Address of Dagster's webserver.",
+    )
+    dagster_location: str = Field("", description="Code location that holds the retraining jobs; empty: any.")
+    dagster_job: str = Field("{model}_retrain", description="Name of a model's retraining job.")
+    dagster_timeout_seconds: float = Field(10, gt=0, le=300, description="Patience with Dagster's webserver.")
+
+    @field_validator("home", "release_store", "lake", "journals", "cache")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        return value.expanduser().resolve()
+
+    @property
+    def address(self) -> str:
+        """What clients connect to."""
+        return address_of(self.host, self.port)
+
+    @property
+    def runtime(self) -> Path:
+        """Folder of what exists only while the server runs."""
+        return self.home / "serving"
+
+    @property
+    def address_file(self) -> Path:
+        """JSON with the addresses and the process id of the running server."""
+        return self.runtime / "address.json"
+
+    @property
+    def metrics_folder(self) -> Path:
+        """Where the processes of this server share their metrics."""
+        return self.runtime / "metrics"
+
+    def environment(self) -> dict[str, str]:
+        """Return the variables that give a child process these settings."""
+        return {variable_of(name): str(getattr(self, name)) for name in type(self).model_fields}
+
+
+def variable_of(name: str) -> str:
+    """Return the environment variable that sets a field."""
+    return "MLOPS_HOME" if name == "home" else f"{_PREFIX}{name.upper()}"
+
+
+def address_of(host: str, port: int) -> str:
+    """Return `host:port`, with brackets around an IPv6 host."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def load_settings(**given: Any) -> ServingSettings:
+    """Read the environment; `given` goes first.
+
+    Raises:
+        SettingsError: A value is not possible; names the variable, the rule and the value.
+    """
+    try:
+        return ServingSettings(**given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = str(first["loc"][0]) if first["loc"] else "settings"
+        name = field if field.isupper() else variable_of(field)
+        raise SettingsError(f"{name}: {first['msg']}, not {first['input']!r}") from None

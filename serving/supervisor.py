@@ -1,0 +1,169 @@
+"""The parent process: reserves the port, keeps workers and shipper alive, and drains them at the end."""
+
+import fcntl
+import json
+import logging
+import os
+import shutil
+import signal
+import socket
+import threading
+import time
+from pathlib import Path
+from typing import IO
+
+from prometheus_client.multiprocess import mark_process_dead
+
+from serving.child import Child
+from serving.errors import SettingsError
+from serving.observation import Observation
+from serving.settings import ServingSettings, address_of, variable_of
+
+_WATCH_SECONDS = 0.05
+_SHIPPER_PATIENCE_SECONDS = 20.0
+_WORKER_PATIENCE_SECONDS = 5.0
+
+_log = logging.getLogger(__name__)
+
+
+class Supervisor:
+    """Runs one server from `run` to a signal."""
+
+    def __init__(self, settings: ServingSettings) -> None:
+        """Claim the home and the ports.
+
+        Raises:
+            SettingsError: Something is taken or not permitted; names it and the mend.
+        """
+        _prepare_folders(settings)
+        self._claim = _claim_home(settings)
+        self._reserved, port = _reserve_port(settings)
+        self._settings = settings.model_copy(update={"port": port})
+        self._draining = False
+        shutil.rmtree(settings.metrics_folder, ignore_errors=True)
+        settings.metrics_folder.mkdir()
+        self._observation = self._observe()
+        environment = self._settings.environment() | {"PROMETHEUS_MULTIPROC_DIR": str(settings.metrics_folder)}
+        self._workers = [Child(f"worker {i}", "serving.worker", environment) for i in range(settings.workers)]
+        self._shipper = Child("shipper", "serving.shipper", environment)
+
+    @property
+    def ready(self) -> bool:
+        """Whether a worker answers predictions."""
+        return not self._draining and any(worker.state == "ready" for worker in self._workers)
+
+    def run(self) -> int:
+        """Serve until SIGTERM or SIGINT, then drain; a second signal cuts the draining short."""
+        stopping, hurry = threading.Event(), threading.Event()
+
+        def on_signal(*_: object) -> None:
+            (hurry if stopping.is_set() else stopping).set()
+
+        signal.signal(signal.SIGTERM, on_signal)
+        signal.signal(signal.SIGINT, on_signal)
+        self._observation.start()
+        for child in (*self._workers, self._shipper):
+            child.start()
+        announced = False
+        while not stopping.wait(_WATCH_SECONDS):
+            for child in (*self._workers, self._shipper):
+                if dead := child.keep_alive():
+                    mark_process_dead(dead, str(self._settings.metrics_folder))  # type: ignore[no-untyped-call]
+            if not announced and all(worker.state in {"listening", "ready"} for worker in self._workers):
+                self._announce()
+                announced = True
+        return self._drain(hurry)
+
+    def _drain(self, hurry: threading.Event) -> int:
+        self._draining = True
+        _log.info("draining")
+        grace = self._settings.grace_seconds
+        well = _end(self._workers, grace + _WORKER_PATIENCE_SECONDS, hurry)
+        well &= _end([self._shipper], grace + _SHIPPER_PATIENCE_SECONDS, hurry)
+        self._settings.address_file.unlink(missing_ok=True)
+        self._observation.stop()
+        self._reserved.close()
+        self._claim.close()
+        _log.info("stopped")
+        return 0 if well else 1
+
+    def _announce(self) -> None:
+        settings = self._settings
+        addresses = {
+            "address": settings.address,
+            "metrics": f"http://{address_of(settings.host, self._observation.port)}",
+            "pid": os.getpid(),
+        }
+        temporary = settings.address_file.with_suffix(".tmp")
+        temporary.write_text(json.dumps(addresses))
+        temporary.rename(settings.address_file)
+        _log.info("serving at %s, metrics at %s/metrics", addresses["address"], addresses["metrics"])
+
+    def _observe(self) -> Observation:
+        settings = self._settings
+        address = (settings.host, settings.metrics_port)
+        try:
+            return Observation(
+                address, metrics=settings.metrics_folder, journals=settings.journals, ready=lambda: self.ready
+            )
+        except OSError as error:
+            raise _address_error("metrics_port", address, error) from error
+
+
+def _end(children: list[Child], seconds: float, hurry: threading.Event) -> bool:
+    for child in children:
+        child.let_go()
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and not hurry.is_set() and any(child.running for child in children):
+        time.sleep(_WATCH_SECONDS)
+    ended_well = [child.wait(time.monotonic()) for child in children]
+    return all(ended_well)
+
+
+def _prepare_folders(settings: ServingSettings) -> None:
+    for name in ("runtime", "journals", "cache"):
+        folder: Path = getattr(settings, name)
+        setting = "home" if name == "runtime" else name
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            probe = folder / ".probe"
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
+            mend = f"set {variable_of(setting)} to a folder that this user can write"
+            raise SettingsError(f"{folder} can not be written: {error.strerror}; {mend}") from error
+
+
+def _claim_home(settings: ServingSettings) -> IO[str]:
+    claim = (settings.runtime / "lock").open("a")
+    try:
+        fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        claim.close()
+        mend = f"stop that one, or set {variable_of('home')} to another folder"
+        raise SettingsError(f"another server runs in {settings.home}; {mend}") from None
+    return claim
+
+
+def _reserve_port(settings: ServingSettings) -> tuple[socket.socket, int]:
+    """Bind the port without listening, so that all workers can share it and nobody else takes it."""
+    address = (settings.host, settings.port)
+    try:
+        family = socket.getaddrinfo(*address, type=socket.SOCK_STREAM)[0][0]
+        with socket.socket(family) as probe:
+            # Without SO_REUSEPORT: another server of this user, which shares its port, must not be joined by mistake.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+            port: int = probe.getsockname()[1]
+        reserved = socket.socket(family)
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        reserved.bind((settings.host, port))
+    except OSError as error:
+        raise _address_error("port", address, error) from error
+    return reserved, port
+
+
+def _address_error(setting: str, address: tuple[str, int], error: OSError) -> SettingsError:
+    variable = variable_of("host" if isinstance(error, socket.gaierror) else setting)
+    mend = f"stop what listens there, or set {variable} to another value"
+    return SettingsError(f"can not listen on {address_of(*address)}: {error.strerror}; {mend}")

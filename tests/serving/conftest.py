@@ -1,0 +1,43 @@
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from serving.client import Client
+from tests.serving.harness import RunningServer, eventually
+from tests.serving.toy import MODEL, promote
+
+
+@pytest.fixture
+def new_server(tmp_path: Path) -> Iterator[Callable[..., RunningServer]]:
+    """Make servers in temporary homes; they are gone at the end, whatever happened."""
+    servers = []
+
+    def make(home: str = "home", **settings: Any) -> RunningServer:
+        servers.append(RunningServer(tmp_path / home, **settings))
+        return servers[-1]
+
+    yield make
+    for server in servers:
+        server.destroy()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """A server of the toy model's version 1, shared by the tests of a module."""
+    running = RunningServer(tmp_path_factory.mktemp("server") / "home", ship_seconds=0.2)
+    promote(running.store, 1)
+    try:
+        running.start()
+        with running.client() as client:
+            eventually(lambda: client.health(MODEL), what="health")
+        yield running
+    finally:
+        running.destroy()
+
+
+@pytest.fixture
+def client(server: RunningServer) -> Iterator[Client]:
+    with server.client() as opened:
+        yield opened

@@ -1,0 +1,111 @@
+"""Runs a real server as a process group of its own, and reads the lake that it fills."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pyarrow as pa
+from deltalake import DeltaTable
+
+from serving.client import Client
+from serving.formats.release import ReleaseStore
+
+ROOT = Path(__file__).parents[2]
+
+
+def eventually(condition: Callable[[], Any], *, seconds: float = 15.0, what: str = "it") -> Any:
+    """Wait until a condition holds and return what it gave."""
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, f"{what} did not happen in {seconds} s"
+        time.sleep(0.02)
+    return found
+
+
+class RunningServer:
+    """One `python -m serving` in a home of its own."""
+
+    def __init__(self, home: Path, **settings: object) -> None:
+        self.home = home
+        self.store = ReleaseStore(home / "release_store")
+        self._settings = {"port": 0, "metrics_port": 0, "workers": 1, "grace_seconds": 5} | settings
+        self._log = home / "server.log"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self, *, wait: bool = True) -> "RunningServer":
+        self.home.mkdir(parents=True, exist_ok=True)
+        settings = {f"SERVING_{name.upper()}": str(value) for name, value in self._settings.items()}
+        with self._log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "serving"],
+                cwd=ROOT,
+                env={**os.environ, "MLOPS_HOME": str(self.home), **settings},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        if wait:
+            eventually(lambda: self.address_file.exists() or self.process.poll() is not None, seconds=30)
+            assert self.process.poll() is None, self.log
+        return self
+
+    @property
+    def address_file(self) -> Path:
+        return self.home / "serving" / "address.json"
+
+    @property
+    def addresses(self) -> dict[str, Any]:
+        return json.loads(self.address_file.read_text())
+
+    @property
+    def address(self) -> str:
+        return self.addresses["address"]
+
+    @property
+    def log(self) -> str:
+        return self._log.read_text()
+
+    def client(self, **options: Any) -> Client:
+        return Client(self.address, **options)
+
+    def http(self, path: str) -> tuple[int, str]:
+        try:
+            with urllib.request.urlopen(self.addresses["metrics"] + path, timeout=5) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
+
+    def children(self, module: str) -> list[psutil.Process]:
+        found = psutil.Process(self.process.pid).children()
+        return [child for child in found if f"serving.{module}" in " ".join(child.cmdline())]
+
+    def table(self, name: str, model: str = "toy") -> pa.Table | None:
+        path = str(self.home / "lake" / model / name)
+        return DeltaTable(path).to_pyarrow_dataset().to_table() if DeltaTable.is_deltatable(path) else None
+
+    def shipped(self, name: str = "predictions", model: str = "toy") -> list[str]:
+        table = self.table(name, model)
+        return [] if table is None else table["prediction_id"].to_pylist()
+
+    def terminate(self, *, seconds: float = 40.0) -> int:
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(seconds)
+
+    def destroy(self) -> None:
+        if self.process is not None:
+            try:
+                os.killpg(self.process.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+            self.process.wait(10)
