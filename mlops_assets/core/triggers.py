@@ -76,7 +76,9 @@ def decide_drift_retraining(
     if len(streak) < wanted:
         return _no("drift", f"{len(streak)} of {wanted} consecutive drifted windows")
     if len(later) <= cool_down_windows:
-        return _no("drift", f"cooling down: {len(later)} windows since the last retraining, {cool_down_windows} must pass")
+        return _no(
+            "drift", f"cooling down: {len(later)} windows since the last retraining, {cool_down_windows} must pass"
+        )
     counted = tuple(streak[-wanted:])
     names = ", ".join(f"{verdict.start:%Y-%m-%d %H:%M}" for verdict in counted)
     return RetrainingDecision(
@@ -119,7 +121,9 @@ def decide_accuracy_retraining(
     if measured >= threshold:
         return _no("accuracy", f"{what} {measured:.4f} holds against {threshold:.4f}")
     if len(later) <= cool_down_windows:
-        return _no("accuracy", f"cooling down: {len(later)} windows since the last retraining, {cool_down_windows} must pass")
+        return _no(
+            "accuracy", f"cooling down: {len(later)} windows since the last retraining, {cool_down_windows} must pass"
+        )
     return RetrainingDecision(
         retrain=True,
         trigger="accuracy",
