@@ -1,0 +1,189 @@
+"""How well scores match labels: metrics with 95 % intervals, and the constant predictor beside them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlops_assets.errors import InsufficientDataError
+
+Scores = NDArray[np.float64]
+Labels = NDArray[np.int_]
+
+Z_95 = 1.959963984540054
+PROBABILITY_FLOOR = 1e-7
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A value with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Performance:
+    """The metrics of one set of labelled rows; None where one class alone leaves a metric undefined."""
+
+    n_rows: int
+    prior: float
+    accuracy: Estimate
+    log_loss: Estimate
+    auc: Estimate | None
+    pr_auc: float | None
+    brier: float
+    precision: float | None
+    recall: float | None
+    f1: float | None
+    constant_accuracy: float
+    constant_log_loss: float
+
+    def metrics(self) -> dict[str, float | None]:
+        """Return every metric's value by name, the constant predictor's among them."""
+        return {
+            "n_rows": float(self.n_rows),
+            "prior": self.prior,
+            "accuracy": self.accuracy.value,
+            "log_loss": self.log_loss.value,
+            "auc": self.auc.value if self.auc else None,
+            "pr_auc": self.pr_auc,
+            "brier": self.brier,
+            "precision": self.precision,
+            "recall": self.recall,
+            "f1": self.f1,
+            "constant_accuracy": self.constant_accuracy,
+            "constant_log_loss": self.constant_log_loss,
+        }
+
+    def metrics_with_intervals(self) -> dict[str, float]:
+        """Return the defined metrics, with `_low` and `_high` beside those that have an interval."""
+        values = {name: value for name, value in self.metrics().items() if value is not None}
+        for name in ("accuracy", "log_loss", "auc"):
+            estimate: Estimate | None = getattr(self, name)
+            if estimate is not None:
+                values |= {f"{name}_low": estimate.low, f"{name}_high": estimate.high}
+        return values
+
+
+@dataclass(frozen=True, slots=True)
+class PairedDifference:
+    """Challenger less champion on the same rows; accuracy up is better, log loss down is better."""
+
+    accuracy: Estimate
+    log_loss: Estimate
+
+
+def evaluate(scores: Scores, labels: Labels, *, threshold: float, prior: float) -> Performance:
+    """Measure probabilities against labels.
+
+    Args:
+        scores: Probability of the positive label, shape (n_rows,), 0 to 1.
+        labels: 1 where the positive label is true, else 0, shape (n_rows,).
+        threshold: Probability from which the answer is positive.
+        prior: Share of positives that the constant predictor answers with, 0 to 1.
+
+    Raises:
+        InsufficientDataError: There are no rows.
+    """
+    if len(scores) == 0:
+        raise InsufficientDataError("no labelled rows to measure")
+    from sklearn.metrics import average_precision_score, brier_score_loss
+
+    answers = scores >= threshold
+    losses = row_log_losses(scores, labels)
+    both_classes = 0 < labels.sum() < len(labels)
+    true_positives = int((answers & (labels == 1)).sum())
+    precision = true_positives / int(answers.sum()) if answers.any() else None
+    recall = true_positives / int(labels.sum()) if labels.any() else None
+    return Performance(
+        n_rows=len(scores),
+        prior=prior,
+        accuracy=wilson_interval(int((answers == (labels == 1)).sum()), len(labels)),
+        log_loss=_mean_interval(losses),
+        auc=delong_interval(scores, labels) if both_classes else None,
+        pr_auc=float(average_precision_score(labels, scores)) if both_classes else None,
+        brier=float(brier_score_loss(labels, scores, pos_label=1)),
+        precision=precision,
+        recall=recall,
+        f1=_f1(precision, recall),
+        constant_accuracy=float(np.mean(labels == (prior >= threshold))),
+        constant_log_loss=float(row_log_losses(np.full(len(labels), prior), labels).mean()),
+    )
+
+
+def paired_difference(challenger: Scores, champion: Scores, labels: Labels, *, threshold: float) -> PairedDifference:
+    """Compare two models row by row.
+
+    Args:
+        challenger: Probabilities, shape (n_rows,).
+        champion: Probabilities on the same rows, shape (n_rows,).
+        labels: 1 or 0, shape (n_rows,).
+        threshold: Probability from which the answer is positive.
+
+    Returns:
+        Mean differences, challenger less champion, with normal 95 % intervals of the paired differences.
+    """
+    hit = labels == 1
+    right = ((challenger >= threshold) == hit).astype(float) - ((champion >= threshold) == hit).astype(float)
+    worse = row_log_losses(challenger, labels) - row_log_losses(champion, labels)
+    return PairedDifference(accuracy=_mean_interval(right), log_loss=_mean_interval(worse))
+
+
+def row_log_losses(scores: Scores, labels: Labels) -> Scores:
+    """Return each row's log loss in nats, shape (n_rows,); probabilities are kept 1e-7 away from 0 and 1."""
+    clipped = np.clip(scores, PROBABILITY_FLOOR, 1 - PROBABILITY_FLOOR)
+    losses: Scores = -np.where(labels == 1, np.log(clipped), np.log1p(-clipped))
+    return losses
+
+
+def wilson_interval(n_successes: int, n_trials: int) -> Estimate:
+    """Return a share with its Wilson score interval.
+
+    Source:
+        Wilson (1927), Probable inference, the law of succession, and statistical inference.
+    """
+    from scipy.stats import binomtest
+
+    interval = binomtest(n_successes, n_trials).proportion_ci(0.95, method="wilson")
+    return Estimate(n_successes / n_trials, float(interval.low), float(interval.high))
+
+
+def delong_interval(scores: Scores, labels: Labels) -> Estimate:
+    """Return the area under the ROC curve with its DeLong interval, clipped to 0 to 1.
+
+    Args:
+        scores: Shape (n_rows,).
+        labels: Shape (n_rows,), both classes present.
+
+    Source:
+        DeLong, DeLong, Clarke-Pearson (1988); computed from mid-ranks as in Sun, Xu (2014).
+    """
+    from scipy.stats import rankdata
+
+    positive, negative = scores[labels == 1], scores[labels == 0]
+    m, n = len(positive), len(negative)
+    ranks = rankdata(np.concatenate([positive, negative]))
+    positive_places = (ranks[:m] - rankdata(positive)) / n
+    negative_places = 1 - (ranks[m:] - rankdata(negative)) / m
+    area = float(positive_places.mean())
+    variance = _variance(positive_places) / m + _variance(negative_places) / n
+    half = Z_95 * float(np.sqrt(variance))
+    return Estimate(area, max(0.0, area - half), min(1.0, area + half))
+
+
+def _mean_interval(values: Scores) -> Estimate:
+    mean = float(values.mean())
+    half = Z_95 * float(np.sqrt(_variance(values) / len(values)))
+    return Estimate(mean, mean - half, mean + half)
+
+
+def _variance(values: Scores) -> float:
+    return float(values.var(ddof=1)) if len(values) > 1 else 0.0
+
+
+def _f1(precision: float | None, recall: float | None) -> float | None:
+    if precision is None or recall is None:
+        return None
+    return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
