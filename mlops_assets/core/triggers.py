@@ -1,14 +1,15 @@
 """Whether the verdicts so far ask for retraining; sensors, backtest and tests all decide through here."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 from mlops_assets.spec import AccuracyPolicy, DriftPolicy
 
 DriftVerdict = Literal["drifted", "clean", "insufficient_data"]
 Trigger = Literal["drift", "accuracy"]
+ROUNDING = 1e-12
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,8 +19,8 @@ class WindowVerdict:
     Attributes:
         start: Start of the window.
         end: End of the window.
-        drift: The drift report's verdict.
-        n_labels: Labelled rows that the version in production answered.
+        drift: The drift report's verdict; None if there is no report.
+        n_labels: Labeled rows that the version in production answered.
         accuracy: Its accuracy on them, 0 to 1.
         accuracy_high: Upper bound of the 95 % interval.
         baseline_accuracy: Its accuracy on its hold-out when it was promoted.
@@ -27,7 +28,7 @@ class WindowVerdict:
 
     start: datetime
     end: datetime
-    drift: DriftVerdict
+    drift: DriftVerdict | None = None
     n_labels: int = 0
     accuracy: float | None = None
     accuracy_high: float | None = None
@@ -47,21 +48,21 @@ class RetrainingDecision:
 
 
 def decide_drift_retraining(
-    verdicts: Sequence[WindowVerdict],
+    verdicts: Iterable[WindowVerdict],
     *,
     policy: DriftPolicy,
     cool_down_windows: int,
     reset_at: datetime | None,
-    generation: int,
+    generation: int = 0,
 ) -> RetrainingDecision:
     """Ask for retraining after enough drifted windows in a row since the last release entry.
 
     A clean window resets the streak; a window with too little data neither counts nor resets.
 
     Args:
-        verdicts: In order of time.
+        verdicts: In any order; of two on one window the later counts.
         policy: How many windows in a row.
-        cool_down_windows: Windows after `reset_at` in which nothing may be asked for.
+        cool_down_windows: Windows after `reset_at` in which nothing may be asked for; they do count for the streak.
         reset_at: Until when the last entry of the release chain, a refusal too, has used the data.
         generation: Of that entry.
     """
@@ -87,22 +88,25 @@ def decide_drift_retraining(
         reason=f"{wanted} consecutive drifted windows ({names})",
         windows=counted,
         key=_key("drift", streak[wanted - 1], generation),
-        evidence={"consecutive_drifted_windows": len(streak)},
+        evidence={
+            "consecutive_drifted_windows": len(streak),
+            "windows": [verdict.start.isoformat() for verdict in counted],
+        },
     )
 
 
 def decide_accuracy_retraining(
-    verdicts: Sequence[WindowVerdict],
+    verdicts: Iterable[WindowVerdict],
     *,
     policy: AccuracyPolicy,
     cool_down_windows: int,
     reset_at: datetime | None,
-    generation: int,
+    generation: int = 0,
 ) -> RetrainingDecision:
     """Ask for retraining when the newest window with enough labels is under the accuracy threshold.
 
     Args:
-        verdicts: In order of time.
+        verdicts: In any order; of two on one window the later counts.
         policy: Margin or floor, point or bound, minimum labels.
         cool_down_windows: Windows after `reset_at` in which nothing may be asked for.
         reset_at: Until when the last entry of the release chain has used the data.
@@ -118,7 +122,7 @@ def decide_accuracy_retraining(
     if measured is None or threshold is None:
         return _no("accuracy", "no accuracy or no promotion baseline to compare")
     what = "upper bound of accuracy" if policy.confirm == "bound" else "accuracy"
-    if measured >= threshold:
+    if measured >= threshold - ROUNDING:
         return _no("accuracy", f"{what} {measured:.4f} holds against {threshold:.4f}")
     if len(later) <= cool_down_windows:
         return _no(
@@ -141,12 +145,14 @@ def accuracy_threshold(policy: AccuracyPolicy, baseline: float | None) -> float 
     return None if baseline is None else baseline - policy.margin
 
 
-def _since(verdicts: Sequence[WindowVerdict], reset_at: datetime | None) -> list[WindowVerdict]:
-    return [verdict for verdict in verdicts if reset_at is None or verdict.end > reset_at]
+def _since(verdicts: Iterable[WindowVerdict], reset_at: datetime | None) -> list[WindowVerdict]:
+    """Return the last word on each window that ends after the reset, oldest window first."""
+    by_end = {verdict.end: verdict for verdict in verdicts if reset_at is None or verdict.end > reset_at}
+    return [by_end[end] for end in sorted(by_end)]
 
 
 def _key(trigger: Trigger, verdict: WindowVerdict, generation: int) -> str:
-    return f"{trigger}:{verdict.end.isoformat()}:generation-{generation}"
+    return f"{trigger}:{verdict.end.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}:generation-{generation}"
 
 
 def _no(trigger: Trigger, reason: str) -> RetrainingDecision:
