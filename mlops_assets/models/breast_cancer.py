@@ -1,4 +1,4 @@
-"""Is a breast mass malignant? A tiny data set for fast tests; it has no time order, so time and drift are made up."""
+"""Is a breast mass malignant? UCI Breast Cancer Wisconsin (Diagnostic), a tiny data set for fast tests; it has no time order, so time and drift are made up."""
 
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -93,7 +93,7 @@ spec = ModelSpec(
     source=source,
     traffic=traffic,
     owners=("team:diagnostics",),
-    tags={"data": "UCI Breast Cancer Wisconsin (Diagnostic)", "license": "CC-BY-4.0"},
+    tags={"data": "wisconsin-diagnostic", "license": "CC-BY-4.0"},
     windows=WindowPolicy(anchor=ANCHOR, minimum_rows=100),
     training=TrainingPolicy(trials=4),
     remarks="The drift is injected into the replayed traffic: four features move by one and a half deviations.",

