@@ -1,4 +1,4 @@
-"""Is a breast mass malignant? UCI Breast Cancer Wisconsin (Diagnostic), a tiny data set for fast tests; it has no time order, so time and drift are made up."""
+"""Is a breast mass malignant? The UCI data set, tiny for fast tests; its times are made up, its drift is injected."""
 
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING

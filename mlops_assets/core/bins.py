@@ -1,0 +1,112 @@
+"""One feature of the reference and of a window in the same few bins: what PSI, JS and the histograms are made of."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mlops_assets.core.profile import CategoryCounts, CategoryProfile, NumberCounts, NumberProfile
+
+N_BINS = 10
+MISSING, OTHER, UNSEEN = "missing", "other", "unseen"
+
+
+@dataclass(frozen=True)
+class Bins:
+    """Counts per bin, the missing values in the last one.
+
+    Attributes:
+        labels: One per bin, for people.
+        edges: Numbers only: n_bins - 1 ascending bounds around all bins but the missing one; infinite at the ends.
+        reference: Counts.
+        current: Counts.
+    """
+
+    labels: tuple[str, ...]
+    edges: tuple[float, ...]
+    reference: tuple[int, ...]
+    current: tuple[int, ...]
+
+    @property
+    def n_reference(self) -> int:
+        """Rows of the reference."""
+        return sum(self.reference)
+
+    @property
+    def n_current(self) -> int:
+        """Rows of the window."""
+        return sum(self.current)
+
+    @property
+    def missing_reference(self) -> int:
+        """Rows of the reference without a value."""
+        return self.reference[-1]
+
+    @property
+    def missing_current(self) -> int:
+        """Rows of the window without a value."""
+        return self.current[-1]
+
+
+def number_bins(profile: NumberProfile, current: NumberCounts) -> Bins:
+    """Pool the slots of a number to about ten bins with equal shares of the reference, and one for missing values.
+
+    A value that holds a tenth of the reference or more gets a bin of its own, so that a constant or a heap of zeros is
+    seen to move to either side. Infinite values are in the outermost bins.
+    """
+    last_slots = _bin_ends(np.asarray(profile.counts.slots, dtype=np.int64))
+    edges, labels = _bounds(profile.edges, last_slots)
+    return Bins(
+        labels=(*labels, MISSING),
+        edges=edges,
+        reference=_pooled(profile.counts, last_slots),
+        current=_pooled(current, last_slots),
+    )
+
+
+def category_bins(profile: CategoryProfile, current: CategoryCounts) -> Bins:
+    """Return the frequent values, the other known ones, the unseen ones and the missing ones."""
+    reference = profile.counts
+    return Bins(
+        labels=(*profile.frequent, OTHER, UNSEEN, MISSING),
+        edges=(),
+        reference=(*reference.frequent, reference.other, reference.unseen, reference.missing),
+        current=(*current.frequent, current.other, current.unseen, current.missing),
+    )
+
+
+def _bin_ends(reference: "np.ndarray[tuple[int, ...], np.dtype[np.int64]]") -> list[int]:
+    """Return the last slot of every bin."""
+    total = int(reference.sum())
+    last = len(reference) - 1
+    if total == 0:
+        return [last]
+    targets = total * np.arange(1, N_BINS) / N_BINS
+    ends = set(np.searchsorted(np.cumsum(reference), targets, side="left").tolist())
+    heavy = np.flatnonzero(reference * N_BINS >= total).tolist()
+    ends |= {place for slot in heavy for place in (slot - 1, slot) if place >= 0}
+    return sorted(ends | {last})
+
+
+def _pooled(counts: NumberCounts, last_slots: list[int]) -> tuple[int, ...]:
+    slots = np.asarray(counts.slots, dtype=np.int64)
+    starts = [0, *(slot + 1 for slot in last_slots[:-1])]
+    pooled = np.add.reduceat(slots, starts).tolist()
+    pooled[0] += counts.negative_infinity
+    pooled[-1] += counts.positive_infinity
+    return (*pooled, counts.missing + counts.not_a_number)
+
+
+def _bounds(edges: tuple[float, ...], last_slots: list[int]) -> tuple[tuple[float, ...], tuple[str, ...]]:
+    """Return the bounds of the bins and their names; the odd slot 2i + 1 holds exactly edge i."""
+    inner = [edges[min(slot // 2, len(edges) - 1)] for slot in last_slots[:-1]]
+    bounds = (-np.inf, *inner, np.inf)
+    labels = []
+    for low, high, first, last in zip(bounds, bounds[1:], [-1, *last_slots], last_slots, strict=False):
+        if first + 1 == last and last % 2 == 1:
+            labels.append(f"{high:g}")
+        elif high == np.inf:
+            labels.append("all" if low == -np.inf else f"> {low:g}")
+        else:
+            closed = "<=" if last % 2 == 1 else "<"
+            labels.append(f"{closed} {high:g}")
+    return tuple(bounds), tuple(labels)
