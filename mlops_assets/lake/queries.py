@@ -1,0 +1,143 @@
+"""What monitoring and training read from the lake: joins and filters written once with ibis, run by DuckDB."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Literal
+
+from mlops_assets.lake.tables import Lake, TableName
+from mlops_assets.spec import ModelSpec
+
+if TYPE_CHECKING:
+    import ibis
+    import pandas as pd
+
+ANSWERED_ROLES = ("production", "canary")
+
+
+@dataclass(frozen=True, slots=True)
+class LogVersions:
+    """Which versions of the two log tables a reading is pinned to."""
+
+    predictions: int | None
+    feedback: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class LabelCount:
+    """Rows and labels of one window; `digest` changes with any label in it."""
+
+    n_rows: int
+    n_labels: int
+    digest: str
+
+
+def log_versions(lake: Lake, model: str) -> LogVersions:
+    """Return the newest versions of a model's predictions and feedback."""
+    return LogVersions(lake.version(model, "predictions"), lake.version(model, "feedback"))
+
+
+def watermark(lake: Lake, spec: ModelSpec, *, clock: Literal["wall", "event"], now: datetime) -> datetime | None:
+    """Return the time until which the log is complete, or None before the first prediction.
+
+    Args:
+        lake: Holds the log.
+        spec: The model.
+        clock: "wall" takes `now`; "event" the greatest event or observation time that has been shipped.
+        now: The present less the shipping lag.
+    """
+    if clock == "wall":
+        return now
+    times = [lake.newest(spec.name, "predictions", "event_time"), lake.newest(spec.name, "feedback", "observed_at")]
+    return max((time for time in times if time is not None), default=None)
+
+
+def labelled_predictions(
+    lake: Lake, spec: ModelSpec, versions: LogVersions, *, start: datetime, end: datetime
+) -> "pd.DataFrame":
+    """Return the unique predictions with event time in [start, end), each with its latest label.
+
+    A retried call counts once: the first record of (request id, row) by (received_at, journal, sequence) stays, and a
+    label to any of its ids joins. The latest label by (observed_at, received_at, journal, sequence) wins.
+
+    Returns:
+        The record's columns, the features, `observed_label` and `observed_at` (missing where no label came).
+    """
+    connection, predictions = _connect(lake, spec.name, "predictions", versions.predictions)
+    if predictions is None:
+        return _no_predictions(spec)
+    predictions = predictions.filter(
+        predictions.event_time >= start, predictions.event_time < end, predictions.role.isin(ANSWERED_ROLES)
+    )
+    _, feedback = _connect(lake, spec.name, "feedback", versions.feedback, connection)
+    joined = _with_labels(predictions, feedback)
+    return joined.order_by(["event_time", "prediction_id"]).to_pandas()
+
+
+def label_counts(lake: Lake, spec: ModelSpec, *, start: datetime) -> dict[datetime, LabelCount]:
+    """Return rows and labels of every monitoring window since `start` that holds predictions."""
+    versions = log_versions(lake, spec.name)
+    connection, predictions = _connect(lake, spec.name, "predictions", versions.predictions)
+    if predictions is None:
+        return {}
+    _, feedback = _connect(lake, spec.name, "feedback", versions.feedback, connection)
+    answered = predictions.filter(predictions.event_time >= start, predictions.role.isin(ANSWERED_ROLES))
+    joined = _with_labels(answered, feedback)
+    length = int(spec.windows.length.total_seconds())
+    seconds = joined.event_time.epoch_seconds() - int(spec.windows.anchor.timestamp())
+    known = joined.observed_label.notnull()
+    fingerprint = known.ifelse((joined.prediction_id + joined.observed_label).hash() % 1_000_003, 0)
+    counts = joined.group_by(place=(seconds / length).floor().cast("int64")).aggregate(
+        n_rows=joined.count(), n_labels=known.sum(), fingerprint=fingerprint.sum()
+    )
+    return {
+        spec.windows.anchor + int(row.place) * spec.windows.length: LabelCount(
+            int(row.n_rows), int(row.n_labels), f"{row.n_labels}:{row.fingerprint}"
+        )
+        for row in counts.to_pandas().itertuples()
+    }
+
+
+def _with_labels(predictions: "ibis.Table", feedback: "ibis.Table | None") -> "ibis.Table":
+    import ibis
+
+    p = predictions
+    call = ibis.coalesce(p.request_id.nullif("") + ":" + p.row.cast("string"), p.prediction_id)
+    keyed = p.mutate(call=call)
+    order = [keyed.received_at, keyed.journal, keyed.sequence]
+    ranked = keyed.mutate(place=ibis.row_number().over(ibis.window(group_by=keyed.call, order_by=order)))
+    unique = ranked.filter(ranked.place == 0).drop("place")
+    if feedback is None:
+        none = ibis.null().cast("string")
+        return unique.drop("call").mutate(observed_label=none, observed_at=ibis.null().cast("timestamp('UTC')"))
+    labels = keyed.select("prediction_id", "call").join(
+        feedback.select("prediction_id", "label", "observed_at", "received_at", "journal", "sequence"), "prediction_id"
+    )
+    newest = [labels[name].desc() for name in ("observed_at", "received_at", "journal", "sequence")]
+    placed = labels.mutate(place=ibis.row_number().over(ibis.window(group_by=labels.call, order_by=newest)))
+    latest = placed.filter(placed.place == 0).select(
+        "call", observed_label=placed.label, observed_at=placed.observed_at
+    )
+    return unique.left_join(latest, "call").drop("call", "call_right")
+
+
+def _connect(
+    lake: Lake, model: str, table: TableName, version: int | None, connection: Any = None
+) -> "tuple[Any, ibis.Table | None]":
+    """Register one version of a Delta table with DuckDB; its own Delta extension would need a download."""
+    import ibis
+
+    connection = connection or ibis.duckdb.connect()
+    opened = None if version is None else lake.open(model, table, version)
+    if opened is None:
+        return connection, None
+    connection.con.register(table, opened.to_pyarrow_dataset())
+    return connection, connection.table(table)
+
+
+def _no_predictions(spec: ModelSpec) -> "pd.DataFrame":
+    import pandas as pd
+
+    from serving.formats.record import prediction_schema
+
+    frame: pd.DataFrame = prediction_schema(spec.contract).empty_table().to_pandas()
+    return frame.assign(observed_label=pd.Series(dtype=object), observed_at=pd.Series(dtype="datetime64[us, UTC]"))

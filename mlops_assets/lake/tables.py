@@ -1,0 +1,102 @@
+"""The Delta tables of all models: `<lake>/<model>/<table>`, addressed by version, never rewritten in place."""
+
+import hashlib
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from mlops_assets.errors import InsufficientDataError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+    from deltalake import DeltaTable
+
+TableName = Literal[
+    "source", "reference", "predictions", "feedback", "quarantine", "drift_metrics", "performance_metrics", "releases"
+]
+
+
+class Lake:
+    """Reads and writes the tables below one folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def path(self, model: str, table: TableName) -> Path:
+        """Return the folder of a table."""
+        return self.root / model / table
+
+    def open(self, model: str, table: TableName, version: int | None = None) -> "DeltaTable | None":
+        """Return the table at a version (the newest by default), or None if it does not exist yet."""
+        from deltalake import DeltaTable
+        from deltalake.exceptions import TableNotFoundError
+
+        try:
+            return DeltaTable(str(self.path(model, table)), version=version)
+        except TableNotFoundError:
+            return None
+
+    def version(self, model: str, table: TableName) -> int | None:
+        """Return the newest version number, or None if the table does not exist yet."""
+        opened = self.open(model, table)
+        return None if opened is None else opened.version()
+
+    def read(self, model: str, table: TableName, version: int | None = None) -> "pd.DataFrame":
+        """Return a whole table.
+
+        Raises:
+            InsufficientDataError: The table does not exist.
+        """
+        opened = self.open(model, table, version)
+        if opened is None:
+            raise InsufficientDataError(f"{model}: the lake has no table {table!r} yet; materialize what writes it")
+        return opened.to_pyarrow_table().to_pandas()
+
+    def append(self, model: str, table: TableName, rows: "pa.Table") -> int:
+        """Append rows and return the version that holds them."""
+        return self._write(model, table, rows, "append")
+
+    def replace(self, model: str, table: Literal["source", "reference"], rows: "pa.Table") -> int:
+        """Write the table anew as its next version; older versions stay readable."""
+        return self._write(model, table, rows, "overwrite")
+
+    def newest(self, model: str, table: TableName, column: str) -> datetime | None:
+        """Return the greatest value of a time column, from the files' statistics alone."""
+        opened = self.open(model, table)
+        return None if opened is None else _extreme(opened, f"max.{column}", max)
+
+    def oldest(self, model: str, table: TableName, column: str) -> datetime | None:
+        """Return the least value of a time column, from the files' statistics alone."""
+        opened = self.open(model, table)
+        return None if opened is None else _extreme(opened, f"min.{column}", min)
+
+    def _write(self, model: str, table: TableName, rows: "pa.Table", mode: Literal["append", "overwrite"]) -> int:
+        from deltalake import DeltaTable, write_deltalake
+
+        path = self.path(model, table)
+        path.mkdir(parents=True, exist_ok=True)
+        write_deltalake(str(path), rows, mode=mode, schema_mode="merge" if mode == "append" else "overwrite")
+        return DeltaTable(str(path)).version()
+
+
+def content_hash(frame: "pd.DataFrame") -> str:
+    """Return a hash of the rows that does not depend on their order, 16 hex digits."""
+    import numpy as np
+    import pandas as pd
+
+    ordered = frame.reindex(columns=sorted(frame.columns))
+    rows = np.sort(pd.util.hash_pandas_object(ordered, index=False).to_numpy())
+    digest = hashlib.sha256(rows.tobytes())
+    digest.update(repr([(name, str(kind)) for name, kind in ordered.dtypes.items()]).encode())
+    return digest.hexdigest()[:16]
+
+
+def _extreme(table: "DeltaTable", column: str, pick: object) -> datetime | None:
+    import pyarrow as pa
+
+    actions = pa.table(table.get_add_actions(flatten=True))
+    if column not in actions.column_names:
+        return None
+    values = [value for value in actions[column].to_pylist() if value is not None]
+    return pick(values) if values and callable(pick) else None

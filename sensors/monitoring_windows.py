@@ -1,0 +1,107 @@
+"""Requests the reports of every monitoring window that has closed, and again when labels came late."""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+
+import dagster as dg
+
+from mlops_assets.core.windows import Window, windows_closed
+from mlops_assets.lake.metrics import latest_summaries
+from mlops_assets.lake.queries import label_counts
+from mlops_assets.resources.lake import LakeResource
+from mlops_assets.resources.release_store import ReleaseStoreResource
+from mlops_assets.spec import ModelSpec
+
+
+@dataclass(frozen=True)
+class DueReports:
+    """A window and which of its reports are to be made."""
+
+    window: Window
+    drift: bool
+    performance: bool
+    n_labels: int
+
+
+def build_monitoring_windows_sensor(spec: ModelSpec, monitor_job: dg.JobDefinition | object) -> dg.SensorDefinition:
+    """Return the sensor `<model>_monitoring_windows_sensor`."""
+
+    @dg.sensor(
+        name=f"{spec.name}_monitoring_windows_sensor",
+        job=monitor_job,  # type: ignore[arg-type]
+        minimum_interval_seconds=2,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Closes monitoring windows: drift at a window's end, performance a label horizon later.",
+    )
+    def monitoring_windows_sensor(
+        context: dg.SensorEvaluationContext, lake: LakeResource, releases: ReleaseStoreResource
+    ) -> dg.SensorResult | dg.SkipReason:
+        release = releases.production_release(spec.name)
+        watermark = lake.watermark(spec)
+        if release is None or watermark is None:
+            missing = "no version is in production" if release is None else "no prediction has been logged"
+            return dg.SkipReason(f"{spec.name}: {missing} yet")
+        due = due_reports(spec, lake, watermark)
+        cursor = json.dumps({"watermark": watermark.isoformat()})
+        if not due:
+            return dg.SensorResult(
+                skip_reason=f"{spec.name}: no window to report; the log is complete until {watermark:%Y-%m-%d %H:%M}",
+                cursor=cursor,
+            )
+        partitions = dg.DynamicPartitionsDefinition(name=f"{spec.name}_windows")
+        return dg.SensorResult(
+            dynamic_partitions_requests=[partitions.build_add_request([reports.window.key for reports in due])],
+            run_requests=[_run_request(spec, reports, context) for reports in due],
+            cursor=cursor,
+        )
+
+    return monitoring_windows_sensor
+
+
+def due_reports(spec: ModelSpec, lake: LakeResource, watermark: datetime) -> list[DueReports]:
+    """Return the closed windows with predictions whose reports are missing or whose labels have changed since.
+
+    Windows older than the training history are settled and are not looked at again.
+    """
+    oldest = lake.tables.oldest(spec.name, "predictions", "event_time")
+    if oldest is None:
+        return []
+    drift = {row["window_start"] for row in latest_summaries(lake.tables, spec.name, "drift_metrics")}
+    performance = {
+        row["window_start"]: row["label_digest"]
+        for row in latest_summaries(lake.tables, spec.name, "performance_metrics")
+    }
+    start = max(oldest, watermark - spec.training.history)
+    counts = label_counts(lake.tables, spec, start=start)
+    due = []
+    for window in windows_closed(start, watermark, spec.windows):
+        count = counts.get(window.start)
+        if count is None:
+            continue
+        settled = watermark >= window.end + spec.windows.label_horizon or count.n_labels == count.n_rows
+        reports = DueReports(
+            window,
+            drift=window.start not in drift,
+            performance=settled and performance.get(window.start) != count.digest,
+            n_labels=count.n_labels,
+        )
+        if reports.drift or reports.performance:
+            due.append(reports)
+    return due
+
+
+def _run_request(spec: ModelSpec, reports: DueReports, context: dg.SensorEvaluationContext) -> dg.RunRequest:
+    names = [
+        name for name, due in (("drift_report", reports.drift), ("performance_report", reports.performance)) if due
+    ]
+    base = f"{'+'.join(names)}:{reports.window.key}:{reports.n_labels}"
+    failed = context.instance.get_runs_count(
+        dg.RunsFilter(tags={"mlops/report_key": base}, statuses=[dg.DagsterRunStatus.FAILURE])
+    )
+    return dg.RunRequest(
+        run_key=f"{base}:attempt-{failed + 1}",
+        partition_key=reports.window.key,
+        asset_selection=[dg.AssetKey([spec.name, name]) for name in names],
+        tags={"mlops/model": spec.name, "mlops/report_key": base},
+    )

@@ -1,0 +1,25 @@
+"""The weekly rebuild."""
+
+from typing import Any
+
+import dagster as dg
+
+from mlops_assets.settings import settings
+from mlops_assets.spec import ModelSpec
+
+
+def build_weekly_schedule(spec: ModelSpec, retrain_job: Any) -> dg.ScheduleDefinition:
+    """Return `<model>_weekly_schedule`: Sunday 02:00 UTC unless the spec says otherwise.
+
+    It belongs to the wall clock, so a deployment that replays history on the event clock has it stopped.
+    """
+    running = settings().clock == "wall"
+    return dg.ScheduleDefinition(
+        name=f"{spec.name}_weekly_schedule",
+        job=retrain_job,
+        cron_schedule=spec.retraining.schedule,
+        execution_timezone="UTC",
+        default_status=dg.DefaultScheduleStatus.RUNNING if running else dg.DefaultScheduleStatus.STOPPED,
+        tags={"mlops/model": spec.name, "mlops/trigger": "schedule", "mlops/reason": "weekly rebuild"},
+        description="Rebuilds the model weekly, whatever the monitoring says.",
+    )

@@ -1,0 +1,42 @@
+"""Generates the code beside the protos, or (`--check`) says whether the committed code is what they generate."""
+
+import filecmp
+import sys
+import tempfile
+from pathlib import Path
+
+from grpc_tools import protoc
+
+ROOT = Path(__file__).resolve().parents[1]
+PROTOS = sorted(path.relative_to(ROOT) for path in (ROOT / "protos").rglob("*.proto"))
+
+
+def generate(target: Path) -> None:
+    """Write messages, stubs and type stubs of every proto below `target`."""
+    outputs = [f"--{kind}_out={target}" for kind in ("python", "pyi", "grpc_python")]
+    import grpc_tools
+
+    included = Path(grpc_tools.__file__).parent / "_proto"
+    if protoc.main(["protoc", f"-I{ROOT}", f"-I{included}", *outputs, *map(str, PROTOS)]) != 0:
+        raise SystemExit("protoc failed")
+
+
+def stale() -> list[str]:
+    """Return the generated files that differ from what the protos generate now."""
+    with tempfile.TemporaryDirectory() as folder:
+        generate(Path(folder))
+        fresh = sorted(path.relative_to(folder) for path in Path(folder).rglob("*_pb2*"))
+        return [str(name) for name in fresh if not _equal(Path(folder) / name, ROOT / name)]
+
+
+def _equal(one: Path, other: Path) -> bool:
+    return other.exists() and filecmp.cmp(one, other, shallow=False)
+
+
+if __name__ == "__main__":
+    if "--check" in sys.argv:
+        if differing := stale():
+            raise SystemExit(f"generated code is stale, run `make protos`: {', '.join(differing)}")
+        print(f"{len(PROTOS)} protos, generated code is up to date")
+    else:
+        generate(ROOT)
