@@ -1,0 +1,228 @@
+"""Pictures of drift: the distributions of one window, and the population stability index over all windows."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlops_assets.reports.figures import canvas
+
+SHOWN_FEATURES = 24
+HEAT_MAP_FEATURES = 40
+CATEGORIES = 8
+_COLUMNS = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeatureHistogram:
+    """One feature in the reference and in the current window, as shares of rows per bin.
+
+    Attributes:
+        edges: For a number: n + 1 edges of the first n bins, of any widths; the outer ones may be infinite.
+        labels: For a category: one a bin. For a number: names of the bins after those between the edges ("missing").
+        reference: Shares, 0 to 1.
+        current: Shares of the same bins.
+        note: A few words under the name, such as the statistics.
+    """
+
+    name: str
+    kind: Literal["number", "category"]
+    reference: Sequence[float]
+    current: Sequence[float]
+    edges: Sequence[float] = ()
+    labels: Sequence[str] = ()
+    drifted: bool = False
+    note: str = ""
+
+    @property
+    def distance(self) -> float:
+        """The total variation distance of the two sides, 0 to 1."""
+        return float(np.nansum(np.abs(canvas.floats(self.current) - canvas.floats(self.reference))) / 2)
+
+
+def histograms(features: Sequence[FeatureHistogram], *, limit: int = SHOWN_FEATURES) -> bytes:
+    """Draw reference against current window, one small panel a feature, the worst first.
+
+    Bins are drawn equally wide whatever their edges are: on quantile bins a feature without drift is a flat line.
+
+    Args:
+        features: In any order; drifted ones come first, then by total variation distance.
+        limit: At most this many panels; what is left out is counted under the last.
+    """
+    if not features:
+        return canvas.nothing_to_show("No features to show.")
+    ranked = sorted(features, key=lambda feature: (not feature.drifted, -feature.distance, feature.name))
+    shown = ranked[:limit]
+    n_columns = min(_COLUMNS, len(shown))
+    n_rows = math.ceil(len(shown) / n_columns)
+    figure = canvas.new_figure(height_pixels=60 + 190 * n_rows)
+    figure.get_layout_engine().set(h_pad=0.07, w_pad=0.07)
+    panels = figure.subplots(n_rows, n_columns, squeeze=False).ravel()
+    for axes, feature in zip(panels, shown, strict=False):
+        _panel(axes, feature)
+    for axes in panels[len(shown) :]:
+        axes.set_axis_off()
+    _histogram_legend(figure, left_out=len(ranked) - len(shown))
+    return canvas.as_png(figure)
+
+
+def _panel(axes: Any, feature: FeatureHistogram) -> None:
+    canvas.dress(axes, grid="" if not feature.reference else "x" if feature.kind == "category" else "y")
+    color = canvas.VERMILION if feature.drifted else canvas.INK
+    mark = "drifted · " if feature.drifted else ""
+    axes.set_title(canvas.legible(feature.name), loc="left", fontsize=canvas.TITLE_SIZE, fontweight="bold", pad=15)
+    axes.title.set_color(canvas.INK)
+    note = canvas.legible(mark + feature.note, 46)
+    place = {"xytext": (0, 4), "textcoords": "offset points", "va": "bottom"}
+    axes.annotate(note, (0, 1), xycoords="axes fraction", fontsize=canvas.SMALL_SIZE, color=color, **place)
+    if feature.kind == "category":
+        _category_bars(axes, feature)
+    else:
+        _number_steps(axes, feature)
+
+
+def _number_steps(axes: Any, feature: FeatureHistogram) -> None:
+    reference, current = canvas.floats(feature.reference), canvas.floats(feature.current)
+    n_between = max(min(len(feature.edges) - 1, len(reference)), 0)
+    apart = np.arange(len(reference) - n_between) * 1.5 + n_between + 1.0
+    color = _current_color(feature)
+    bounds = np.arange(n_between + 1)
+    axes.stairs(np.nan_to_num(reference[:n_between]), bounds, fill=True, color=canvas.LIGHT_GRAY)
+    axes.stairs(np.nan_to_num(current[:n_between]), bounds, color=color, linewidth=1.8)
+    axes.bar(apart, reference[n_between:], width=1, color=canvas.LIGHT_GRAY)
+    axes.bar(apart, current[n_between:], width=1, fill=False, edgecolor=color, linewidth=1.8)
+    step = max(math.ceil(n_between / 4), 1)
+    last = n_between - step // 2 if len(apart) else n_between  # room for the name of the bin apart
+    inner = range(0, last + 1, step) if n_between else ()
+    names = [_edge_text(feature.edges, index) for index in inner] + [
+        canvas.legible(name, 9) for name in feature.labels[: len(apart)]
+    ]
+    axes.set_xticks([*inner, *apart[: len(feature.labels)]], names)
+    canvas.percent_axis(axes.yaxis, n_ticks=3)
+    axes.set_ylim(bottom=0)
+
+
+def _edge_text(edges: Sequence[float], index: int) -> str:
+    value = edges[index]
+    if math.isfinite(value):
+        return canvas.legible(f"{value:.3g}", 9)
+    neighbor = edges[1] if index == 0 else edges[-2]
+    return canvas.legible(f"{'<' if index == 0 else '≥'} {neighbor:.3g}", 9) if math.isfinite(neighbor) else "∞"
+
+
+def _category_bars(axes: Any, feature: FeatureHistogram) -> None:
+    reference, current = canvas.floats(feature.reference), canvas.floats(feature.current)
+    order = np.argsort(-np.nan_to_num(np.maximum(reference, current)), kind="stable")
+    kept, pooled = order[:CATEGORIES], order[CATEGORIES:]
+    names = [canvas.legible(feature.labels[index], 14) for index in kept]
+    rows = [reference[kept], current[kept]]
+    if len(pooled):
+        names.append(f"{len(pooled)} others")
+        rows = [np.append(row, np.nansum(side[pooled])) for row, side in zip(rows, (reference, current), strict=True)]
+    places = np.arange(len(names))
+    axes.barh(places, rows[0], height=0.8, color=canvas.LIGHT_GRAY)
+    axes.barh(places, rows[1], height=0.32, color=_current_color(feature))
+    axes.set_yticks(places, names)
+    axes.set_ylim(max(len(names), 3) - 0.4, -0.6)
+    axes.set_xlim(left=0)
+    canvas.percent_axis(axes.xaxis, n_ticks=3)
+
+
+def _current_color(feature: FeatureHistogram) -> str:
+    return canvas.VERMILION if feature.drifted else canvas.BLUE
+
+
+def _histogram_legend(figure: Any, *, left_out: int) -> None:
+    from matplotlib.patches import Patch
+
+    handles = [
+        Patch(color=canvas.LIGHT_GRAY, label="reference"),
+        Patch(facecolor=canvas.PAPER, edgecolor=canvas.BLUE, linewidth=1.8, label="current window"),
+        Patch(facecolor=canvas.PAPER, edgecolor=canvas.VERMILION, linewidth=1.8, label="current window, drifted"),
+    ]
+    place = {"loc": "outside upper right", "ncols": 3, "frameon": False}
+    figure.legend(handles=handles, fontsize=canvas.SMALL_SIZE, labelcolor=canvas.INK, **place)
+    if left_out:
+        figure.supxlabel(f"{left_out} features with less drift are not shown", fontsize=canvas.SMALL_SIZE)
+
+
+def psi_heat_map(
+    windows: Sequence[str],
+    features: Sequence[str],
+    values: Sequence[Sequence[float | None]] | NDArray[np.float64],
+    *,
+    threshold: float = 0.2,
+) -> bytes:
+    """Draw the population stability index of every feature over the windows, the most drifted feature on top.
+
+    Args:
+        windows: One label a window, oldest first.
+        features: Their names.
+        values: Shape (n_features, n_windows), NaN or None where nothing was measured.
+        threshold: The colors change here from blue to red, and such cells are marked.
+    """
+    if not windows or not features:
+        return canvas.nothing_to_show("No windows have been measured yet.")
+    grid = np.array([canvas.floats(list(row)) for row in values]).reshape(len(features), len(windows))
+    order = np.argsort(-np.nan_to_num(grid, nan=-1.0).max(axis=1), kind="stable")[:HEAT_MAP_FEATURES]
+    grid = grid[order]
+    figure = canvas.new_figure(height_pixels=130 + 24 * max(len(grid), 3))
+    axes = figure.subplots()
+    left_out = len(features) - len(grid)
+    canvas.dress(
+        axes,
+        title="Population stability index by window",
+        x=f"{left_out} features with less drift are not shown" if left_out else "",
+        grid="",
+    )
+    image = _draw_cells(axes, grid, threshold=threshold)
+    _name_cells(axes, windows, [features[index] for index in order])
+    _mark_cells(axes, grid, threshold=threshold)
+    _color_bar(figure, image, axes, threshold=threshold)
+    return canvas.as_png(figure)
+
+
+def _draw_cells(axes: Any, grid: NDArray[np.float64], *, threshold: float) -> Any:
+    from matplotlib.colors import LinearSegmentedColormap, TwoSlopeNorm
+
+    stops = [(0.0, "#f4f8fb"), (0.5, "#9cc7e4"), (0.5, "#fdd0a8"), (0.75, "#e8743b"), (1.0, "#8f1d0e")]
+    colors = LinearSegmentedColormap.from_list("psi", stops, N=512).with_extremes(bad="#e9ecef")
+    norm = TwoSlopeNorm(vmin=0.0, vcenter=threshold, vmax=5 * threshold)
+    axes.set_facecolor("#e9ecef")
+    axes.hlines(np.arange(len(grid) - 1) + 0.5, -0.5, grid.shape[1] - 0.5, color=canvas.PAPER, linewidth=1.5)
+    if grid.shape[1] <= 60:
+        axes.vlines(np.arange(grid.shape[1] - 1) + 0.5, -0.5, len(grid) - 0.5, color=canvas.PAPER, linewidth=1.5)
+    return axes.imshow(np.ma.masked_invalid(grid), aspect="auto", cmap=colors, norm=norm, interpolation="nearest")
+
+
+def _name_cells(axes: Any, windows: Sequence[str], features: Sequence[str]) -> None:
+    step = max(math.ceil(len(windows) / 11), 1)
+    shown = range(0, len(windows), step)
+    axes.set_xticks(list(shown), [canvas.legible(windows[index], 12) for index in shown])
+    axes.set_yticks(range(len(features)), [canvas.legible(name) for name in features])
+
+
+def _mark_cells(axes: Any, grid: NDArray[np.float64], *, threshold: float) -> None:
+    roomy = grid.shape[1] <= 16
+    style = {"ha": "center", "va": "center", "fontsize": canvas.SMALL_SIZE}
+    for (row, column), value in np.ndenumerate(grid):
+        if np.isnan(value):
+            axes.text(column, row, "·", color=canvas.MUTED, **style)
+        elif roomy:
+            color = canvas.PAPER if value > 2.6 * threshold else canvas.INK
+            weight = "bold" if value > threshold else "normal"
+            axes.text(column, row, f"{min(value, 99):.2f}", color=color, fontweight=weight, **style)
+
+
+def _color_bar(figure: Any, image: Any, axes: Any, *, threshold: float) -> None:
+    bar = figure.colorbar(image, ax=axes, extend="max", pad=0.015, aspect=30, fraction=0.04)
+    bar.set_ticks(
+        [0, threshold / 2, threshold, 3 * threshold, 5 * threshold],
+        labels=["0", f"{threshold / 2:g}", f"{threshold:g} ← threshold", f"{3 * threshold:g}", f"{5 * threshold:g}"],
+    )
+    bar.ax.axhline(threshold, color=canvas.INK, linewidth=1.6)
+    bar.ax.tick_params(labelsize=canvas.SMALL_SIZE, length=0, labelcolor=canvas.INK)
+    bar.outline.set_visible(False)

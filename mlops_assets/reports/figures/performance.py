@@ -1,0 +1,126 @@
+"""Pictures of performance over time: what the loop gave, beside the frozen first model and the constant."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, TypedDict
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlops_assets.reports.figures import canvas
+
+
+class AccuracyPoint(TypedDict, total=False):
+    """Accuracy of one window, 0 to 1; what is None or left out makes a gap."""
+
+    start: datetime | str
+    accuracy: float | None
+    low: float | None
+    high: float | None
+    version: str | None
+    constant: float | None
+    frozen: float | None
+
+
+class LogLossPoint(TypedDict, total=False):
+    """Log loss of one window; what is None or left out makes a gap."""
+
+    start: datetime | str
+    loop: float | None
+    frozen: float | None
+    constant: float | None
+
+
+def accuracy_over_time(
+    points: Sequence[AccuracyPoint],
+    promotions: Sequence[datetime | str] = (),
+    *,
+    threshold: float | None = None,
+) -> bytes:
+    """Draw accuracy per window with its interval, the versions that answered, and when one was promoted.
+
+    Args:
+        points: Oldest first.
+        promotions: Times of promotions, drawn as vertical lines.
+        threshold: The accuracy under which a retraining is asked for.
+    """
+    if not points:
+        return canvas.nothing_to_show("No labeled windows yet.")
+    figure = canvas.new_figure(height_pixels=360)
+    axes = figure.subplots()
+    canvas.dress(axes, title="Accuracy by window")
+    starts = canvas.moments([point["start"] for point in points])
+    accuracy = canvas.floats([point.get("accuracy") for point in points])
+    low = canvas.floats([point.get("low") for point in points])
+    high = canvas.floats([point.get("high") for point in points])
+    if np.isfinite(low + high).any():
+        axes.fill_between(starts, low, high, color=canvas.BLUE, alpha=0.15, linewidth=0, label="95 % interval")
+    _other_line(axes, starts, canvas.floats([point.get("constant") for point in points]), name="constant")
+    _other_line(axes, starts, canvas.floats([point.get("frozen") for point in points]), name="frozen first model")
+    axes.plot(starts, accuracy, color=canvas.BLUE, linewidth=2, marker="o", markersize=4.5, label="loop")
+    if threshold is not None:
+        axes.axhline(threshold, color=canvas.VERMILION, linewidth=1.2, linestyle=":", label="threshold")
+    _promotion_lines(axes, promotions)
+    _name_versions(axes, starts, accuracy, [point.get("version") for point in points])
+    canvas.percent_axis(axes.yaxis, n_ticks=6)
+    axes.margins(y=0.14)
+    canvas.date_axis(axes)
+    canvas.legend(axes)
+    return canvas.as_png(figure)
+
+
+def log_loss_lines(points: Sequence[LogLossPoint], promotions: Sequence[datetime | str] = ()) -> bytes:
+    """Draw log loss per window of the loop, the frozen first model and the constant predictor; lower is better."""
+    if not points:
+        return canvas.nothing_to_show("No labeled windows yet.")
+    figure = canvas.new_figure(height_pixels=360)
+    axes = figure.subplots()
+    canvas.dress(axes, title="Log loss by window (lower is better)")
+    starts = canvas.moments([point["start"] for point in points])
+    loop = canvas.floats([point.get("loop") for point in points])
+    frozen = canvas.floats([point.get("frozen") for point in points])
+    _other_line(axes, starts, canvas.floats([point.get("constant") for point in points]), name="constant")
+    _other_line(axes, starts, frozen, name="frozen first model")
+    axes.plot(starts, loop, color=canvas.BLUE, linewidth=2, marker="o", markersize=4.5, label="loop")
+    with np.errstate(invalid="ignore"):
+        gained = (loop < frozen).tolist()
+    axes.fill_between(starts, loop, frozen, where=gained, color=canvas.BLUE, alpha=0.12, linewidth=0)
+    _promotion_lines(axes, promotions)
+    canvas.date_axis(axes)
+    canvas.legend(axes)
+    return canvas.as_png(figure)
+
+
+def _other_line(axes: Any, starts: list[datetime], values: NDArray[np.float64], *, name: str) -> None:
+    if not np.isfinite(values).any():
+        return
+    frozen = name != "constant"
+    style = {"color": canvas.ORANGE, "marker": "s"} if frozen else {"color": canvas.GRAY, "linestyle": "--"}
+    axes.plot(starts, values, linewidth=1.6, markersize=3.5, label=name, **style)
+
+
+def _promotion_lines(axes: Any, promotions: Sequence[datetime | str]) -> None:
+    for number, moment in enumerate(canvas.moments(promotions)):
+        label = "promotion" if number == 0 else None
+        axes.axvline(moment, color=canvas.INK, linewidth=1, linestyle=(0, (4, 3)), alpha=0.6, label=label)
+
+
+def _name_versions(
+    axes: Any, starts: list[datetime], accuracy: NDArray[np.float64], versions: Sequence[str | None]
+) -> None:
+    from matplotlib.patheffects import withStroke
+
+    before: str | None = None
+    halo = [withStroke(linewidth=3, foreground=canvas.PAPER)]
+    style = {
+        "xytext": (0, 9),
+        "textcoords": "offset points",
+        "ha": "center",
+        "fontsize": canvas.SMALL_SIZE,
+        "fontweight": "bold",
+    }
+    for start, value, version in zip(starts, accuracy, versions, strict=True):
+        if version is None or version == before or np.isnan(value):
+            continue
+        axes.annotate(f"v{canvas.legible(version, 8)}", (start, value), color=canvas.BLUE, path_effects=halo, **style)
+        before = version
