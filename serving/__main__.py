@@ -4,7 +4,7 @@ import argparse
 import sys
 
 from serving.errors import SettingsError
-from serving.lifeline import configure_logging
+from serving.lifeline import prepare_process
 from serving.settings import ServingSettings, load_settings, variable_of
 from serving.supervisor import Supervisor
 
@@ -12,7 +12,7 @@ from serving.supervisor import Supervisor
 def main() -> int:
     """Serve until SIGTERM or SIGINT; returns 2 for a setting that can not be used."""
     _parser().parse_args()
-    configure_logging()
+    prepare_process()
     try:
         supervisor = Supervisor(load_settings())
     except SettingsError as error:

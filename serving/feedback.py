@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.dataset as ds
-from deltalake import DeltaTable
+import pyarrow.compute as pc
+from deltalake import DeltaTable, QueryBuilder
 
 from protos.mlops.v1 import journal_pb2
 from serving.errors import ContractError, PredictionNotFoundError, Violation
@@ -96,12 +96,14 @@ class PredictionLog:
         received_on = received_date_of(prediction_id)
         if received_on is None or not DeltaTable.is_deltatable(path):
             return None
-        same = (ds.field("received_date") == pa.scalar(received_on)) & (ds.field("prediction_id") == str(prediction_id))
-        return _first_row(DeltaTable(path).to_pyarrow_dataset().to_table(filter=same))
+        # A query instead of Arrow's data sets, whose threads can abort the process at its exit; no text of the client's
+        # is in it: `prediction_id` was parsed.
+        query = f"SELECT * FROM log WHERE received_date = DATE '{received_on}' AND prediction_id = '{prediction_id}'"
+        return _first_row(pa.table(QueryBuilder().register("log", DeltaTable(path)).execute(query).read_all()))
 
     def _in_journals(self, model: str, prediction_id: uuid.UUID) -> dict[str, Any] | None:
         for table in self._unshipped(model, prediction_id.bytes):
-            if row := _first_row(table.filter(ds.field("prediction_id") == str(prediction_id))):
+            if row := _first_row(table.filter(pc.equal(table["prediction_id"], str(prediction_id)))):
                 return row
         return None
 

@@ -27,6 +27,7 @@ STALE = Gauge(
     "model_stale", "1 while the last known good answers and not the store.", ["model"], multiprocess_mode="livemax"
 )
 JOURNAL_WRITABLE = Gauge("journal_writable", "0 while a worker can not journal.", multiprocess_mode="livemin")
+JOURNAL_WRITABLE.set(1)
 SHIPPED_ROWS = Counter("journal_shipped_rows", "Rows that reached the lake.")
 SHIP_FAILURES = Counter("journal_ship_failures", "Rounds in which a table could not be written.")
 

@@ -7,7 +7,7 @@ import time
 
 from serving.journal.recover import journal_folders, locked
 from serving.journal.ship import Shipment, Shipper
-from serving.lifeline import configure_logging, stop_event, tell
+from serving.lifeline import prepare_process, stop_event, tell
 from serving.metrics import SHIP_FAILURES, SHIPPED_ROWS
 from serving.settings import ServingSettings, load_settings
 
@@ -20,7 +20,7 @@ _log = logging.getLogger(__name__)
 
 def main() -> int:
     """Ship until the supervisor lets go, then ship what the workers leave behind."""
-    configure_logging()
+    prepare_process()
     stopping = stop_event(on_terminate=False)
     settings = load_settings()
     settings.journals.mkdir(parents=True, exist_ok=True)

@@ -19,7 +19,7 @@ from serving.errors import ServingError
 from serving.feedback import Feedback, PredictionLog
 from serving.formats.release import ReleaseStore
 from serving.journal.append import Journal
-from serving.lifeline import configure_logging, stop_event, tell
+from serving.lifeline import prepare_process, stop_event, tell
 from serving.metrics import JOURNAL_WRITABLE
 from serving.orchestrator import Orchestrator
 from serving.prediction import Predictions
@@ -66,17 +66,18 @@ class Worker:
         tell(state="listening")
 
     def watch(self, stopping: threading.Event) -> None:
-        """Report readiness until the worker is to stop."""
-        while not stopping.wait(_WATCH_SECONDS):
+        """Report readiness until the worker is to stop, or must be replaced because its journal is gone."""
+        while not stopping.wait(_WATCH_SECONDS) and not self._journal.lost:
             self._report(writable=self._journal.writable)
 
-    def drain(self) -> None:
-        """Answer what was accepted, then seal the journal."""
+    def drain(self) -> int:
+        """Answer what was accepted, then seal the journal; returns the exit code."""
         self._report(writable=False)
         self._server.stop(self._settings.grace_seconds).wait()
         for ticker in self._tickers:
             ticker.stop()
         self._journal.close()
+        return int(self._journal.lost)
 
     def _report(self, *, writable: bool) -> None:
         names = self._host.names
@@ -119,7 +120,7 @@ class Worker:
 
 def main() -> int:
     """Run one worker until the supervisor lets go."""
-    configure_logging()
+    prepare_process()
     stopping = stop_event(on_terminate=True)
     try:
         worker = Worker(load_settings())
@@ -128,8 +129,7 @@ def main() -> int:
         _log.error("%s", error)
         return 1
     worker.watch(stopping)
-    worker.drain()
-    return 0
+    return worker.drain()
 
 
 if __name__ == "__main__":

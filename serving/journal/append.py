@@ -45,6 +45,7 @@ class Journal:
         self._contracts: set[str] = set()
         self._closed = False
         self.writable = True
+        self.lost = False
 
     def append(self, record: journal_pb2.JournalRecord, contract: Contract | None = None) -> None:
         """Write one record; it is safe from the death of this process when this returns.
@@ -58,8 +59,8 @@ class Journal:
         """
         written = frame(record.SerializeToString())
         with self._guard:
-            if self._closed:
-                raise JournalError("the journal is closed: this worker is stopping")
+            if self._closed or self.lost:
+                raise JournalError(f"the journal in {self._folder.parent} is {'lost' if self.lost else 'closed'}")
             if self._bytes > MAXIMUM_SEGMENT_BYTES:
                 self._seal()
             if contract is not None and contract.digest not in self._contracts:
@@ -71,7 +72,11 @@ class Journal:
     def tick(self) -> None:
         """Seal a segment that is old enough; after a failed write, find out whether writing is possible again."""
         with self._guard:
-            if self._closed:
+            if self._closed or self.lost:
+                return
+            if not os.fstat(self._handle).st_nlink:
+                # Somebody removed the file: writes would succeed and be gone. Only a new journal helps.
+                self.writable, self.lost = False, True
                 return
             if self._bytes and time.monotonic() - self._opened_at >= self._seal_seconds:
                 self._seal()
@@ -86,6 +91,8 @@ class Journal:
             self._closed = True
             path = segment_path(self._folder, self._number, sealed=False)
             os.close(self._handle)
+            if self.lost:
+                return
             if self._bytes:
                 path.rename(segment_path(self._folder, self._number, sealed=True))
             else:

@@ -23,9 +23,9 @@ def new_server(tmp_path: Path) -> Iterator[Callable[..., RunningServer]]:
         server.destroy()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    """A server of the toy model's version 1, shared by the tests of a module."""
+    """A server of the toy model's version 1, shared by all tests that do not stop or change it."""
     running = RunningServer(tmp_path_factory.mktemp("server") / "home", ship_seconds=0.2)
     promote(running.store, 1)
     try:

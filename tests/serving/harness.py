@@ -9,12 +9,14 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pyarrow as pa
 from deltalake import DeltaTable
+from pyarrow import fs
 
 from serving.client import Client
 from serving.formats.release import ReleaseStore
@@ -29,6 +31,14 @@ def eventually(condition: Callable[[], Any], *, seconds: float = 15.0, what: str
         assert time.monotonic() < deadline, f"{what} did not happen in {seconds} s"
         time.sleep(0.02)
     return found
+
+
+def read_table(path: Path) -> pa.Table | None:
+    """Read a Delta table with Arrow's own file system (see serving/feedback.py), or None if it is not there."""
+    if not DeltaTable.is_deltatable(str(path)):
+        return None
+    files = fs.SubTreeFileSystem(str(path), fs.LocalFileSystem())
+    return DeltaTable(str(path)).to_pyarrow_dataset(filesystem=files).to_table()
 
 
 class RunningServer:
@@ -91,8 +101,7 @@ class RunningServer:
         return [child for child in found if f"serving.{module}" in " ".join(child.cmdline())]
 
     def table(self, name: str, model: str = "toy") -> pa.Table | None:
-        path = str(self.home / "lake" / model / name)
-        return DeltaTable(path).to_pyarrow_dataset().to_table() if DeltaTable.is_deltatable(path) else None
+        return read_table(self.home / "lake" / model / name)
 
     def shipped(self, name: str = "predictions", model: str = "toy") -> list[str]:
         table = self.table(name, model)
@@ -104,8 +113,6 @@ class RunningServer:
 
     def destroy(self) -> None:
         if self.process is not None:
-            try:
+            with suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
             self.process.wait(10)
