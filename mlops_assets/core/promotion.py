@@ -82,7 +82,11 @@ def _compare(new: Performance, old: Performance, policy: GatePolicy, evidence: d
         gain = gain / champion if champion else math.inf if gain > 0 else 0.0
     promoted = gain >= policy.margin - ROUNDING
     unit = "" if policy.unit == "points" else " relative"
-    evidence |= {"gain": gain if math.isfinite(gain) else None, "challenger_value": challenger, "champion_value": champion}
+    evidence |= {
+        "gain": gain if math.isfinite(gain) else None,
+        "challenger_value": challenger,
+        "champion_value": champion,
+    }
     reason = (
         f"{policy.metric} {challenger:.4f} against {champion:.4f} of the champion on {new.n_rows} rows: "
         f"gain {gain:+.4f}{unit}, {policy.margin:g}{unit} needed"

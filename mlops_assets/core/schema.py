@@ -76,7 +76,7 @@ def frame_matrices(frame: "pd.DataFrame", contract: Contract) -> tuple[Numbers, 
 
 def matrices_frame(numbers: Numbers, texts: Texts, contract: Contract) -> "pd.DataFrame":
     """Return the frame that `frame_matrices` would turn into these matrices; a missing text is None."""
-    import pandas as pd  # noqa: PLC0415  (slow to import)
+    import pandas as pd
 
     columns: dict[str, Any] = {feature.name: numbers[:, place] for place, feature in enumerate(contract.numbers)}
     for place, feature in enumerate(contract.texts):
@@ -94,7 +94,7 @@ def pandera_schema(spec: ModelSpec, *, with_label: bool = True) -> Any:
     Returns:
         A `pandera.pandas.DataFrameSchema` over the features, `event_time` and `entity_key`, unique on the last two.
     """
-    import pandera.pandas as pa  # noqa: PLC0415  (slow to import)
+    import pandera.pandas as pa
 
     columns = {
         **{feature.name: _number_column(feature) for feature in spec.numbers},
@@ -119,7 +119,7 @@ def validate(frame: "pd.DataFrame", spec: ModelSpec, *, with_label: bool = True)
         spec: The model.
         with_label: Whether the label's column belongs to the frame.
     """
-    import pandera.errors  # noqa: PLC0415  (slow to import)
+    import pandera.errors
 
     rows = frame.reset_index(drop=True)
     schema = pandera_schema(spec, with_label=with_label)
@@ -134,7 +134,7 @@ def validate(frame: "pd.DataFrame", spec: ModelSpec, *, with_label: bool = True)
 
 
 def _number_column(feature: Number) -> Any:
-    import pandera.pandas as pa  # noqa: PLC0415  (slow to import)
+    import pandera.pandas as pa
 
     lowest = -FLOAT32_MAXIMUM if feature.minimum is None else feature.minimum
     highest = FLOAT32_MAXIMUM if feature.maximum is None else feature.maximum
@@ -158,7 +158,7 @@ def _number_column(feature: Number) -> Any:
 
 
 def _category_column(feature: Category) -> Any:
-    import pandera.pandas as pa  # noqa: PLC0415  (slow to import)
+    import pandera.pandas as pa
 
     checks = [_check(_is_text, "is not text")]
     if not feature.nullable:
@@ -170,14 +170,14 @@ def _category_column(feature: Category) -> Any:
 
 
 def _check(test: Callable[["pd.Series[Any]"], Any], rule: str) -> Any:
-    import pandera.pandas as pa  # noqa: PLC0415  (slow to import)
+    import pandera.pandas as pa
 
     return pa.Check(test, error=rule)
 
 
 def _as_numbers(values: "pd.Series[Any]") -> "pd.Series[float]":
     """Return floats, NaN for what is not a number; text and truth values are none, whatever they look like."""
-    import pandas as pd  # noqa: PLC0415  (slow to import)
+    import pandas as pd
 
     if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
         return values.astype(float)
@@ -195,14 +195,14 @@ def _is_filled(values: "pd.Series[Any]") -> "pd.Series[bool]":
 
 
 def _has_time_zone(values: "pd.Series[Any]") -> bool:
-    import pandas as pd  # noqa: PLC0415  (slow to import)
+    import pandas as pd
 
     return isinstance(values.dtype, pd.DatetimeTZDtype)
 
 
 def _failures(failure_cases: "pd.DataFrame") -> "pd.DataFrame":
     """Return one row per broken rule and row (NaN: every row), from pandera's table of failures."""
-    import pandas as pd  # noqa: PLC0415  (slow to import)
+    import pandas as pd
 
     whole = failure_cases["check"].isin(["column_in_dataframe", "column_in_schema"])
     unique = failure_cases["check"] == "multiple_fields_uniqueness"

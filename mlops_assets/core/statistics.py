@@ -76,7 +76,7 @@ def kolmogorov_smirnov(reference: ArrayLike, current: ArrayLike) -> tuple[float 
     Source:
         Hodges (1958); the p-value as `scipy.stats.ks_2samp(method="asymp")`.
     """
-    from scipy.stats import kstwo  # noqa: PLC0415  (slow to import)
+    from scipy.stats import kstwo
 
     expected, actual = _counts(reference), _counts(current)
     n, m = expected.sum(), actual.sum()
@@ -101,7 +101,7 @@ def chi_square(reference: ArrayLike, current: ArrayLike) -> tuple[float | None, 
     Source:
         Pearson (1900); Cramer (1946), Mathematical methods of statistics, section 21.9.
     """
-    from scipy.stats import chi2  # noqa: PLC0415  (slow to import)
+    from scipy.stats import chi2
 
     table = np.stack([_counts(reference), _counts(current)])
     rows = table.sum(axis=1, keepdims=True)

@@ -29,7 +29,7 @@ SEED = 569
 
 def source() -> "pd.DataFrame":
     """Return the 569 examples in a seeded order, spread evenly over the four weeks before the anchor."""
-    import pandas as pd  # noqa: PLC0415  (slow to import)
+    import pandas as pd
 
     frame = _examples().sample(frac=1.0, random_state=SEED, ignore_index=True)
     frame["event_time"] = pd.date_range(ANCHOR - SOURCE_WEEKS * WEEK, ANCHOR, periods=len(frame) + 1)[:-1].floor("s")
@@ -46,14 +46,14 @@ def traffic(*, weeks: int = 12, rows_per_week: int = 600, drifts_from_week: int 
         drifts_from_week: First week, counted from 0, in which the `DRIFTING` features are shifted by one and a half
             standard deviations; None injects nothing and gives a stable stream.
     """
-    import pandas as pd  # noqa: PLC0415  (slow to import)
+    import pandas as pd
 
     drawn = [_week(week, rows_per_week, drifts_from_week) for week in range(weeks)]
     return pd.concat(drawn, ignore_index=True)
 
 
 def _examples() -> "pd.DataFrame":
-    from sklearn.datasets import load_breast_cancer  # noqa: PLC0415  (slow to import)
+    from sklearn.datasets import load_breast_cancer
 
     loaded = load_breast_cancer(as_frame=True)
     frame: pd.DataFrame = loaded.data.set_axis([feature.name for feature in spec.numbers], axis="columns")
@@ -62,8 +62,8 @@ def _examples() -> "pd.DataFrame":
 
 
 def _week(week: int, n_rows: int, drifts_from_week: int | None) -> "pd.DataFrame":
-    import numpy as np  # noqa: PLC0415  (slow to import)
-    import pandas as pd  # noqa: PLC0415  (slow to import)
+    import numpy as np
+    import pandas as pd
 
     generator = np.random.default_rng([SEED, week])
     examples = _examples()

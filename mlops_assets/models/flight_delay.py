@@ -15,7 +15,7 @@ CARRIERS = ("9E", "AA", "AS", "B6", "DL", "EV", "F9", "FL", "HA", "MQ", "OO", "U
 
 def source() -> "pd.DataFrame":
     """Return the flights of the first four weeks: all that is known before the loop starts."""
-    from mlops_assets.models._flights_data import flights  # noqa: PLC0415  (pandas is slow to import)
+    from mlops_assets.models._flights_data import flights
 
     table = flights()
     return table[table["event_time"] < SOURCE_ENDS].drop(columns="observed_at").reset_index(drop=True)
@@ -23,7 +23,7 @@ def source() -> "pd.DataFrame":
 
 def traffic() -> "pd.DataFrame":
     """Return the flights of the other 48 weeks, with the moment their label became known."""
-    from mlops_assets.models._flights_data import flights  # noqa: PLC0415  (pandas is slow to import)
+    from mlops_assets.models._flights_data import flights
 
     table = flights()
     return table[table["event_time"] >= SOURCE_ENDS].reset_index(drop=True)

@@ -1,0 +1,140 @@
+"""The candidate pipelines: only such as survive the way to ONNX exactly, with their search spaces.
+
+What does not: native `categorical_features`, NaN inside a random forest, `add_indicator`, infrequent categories and
+float64 inputs. So numbers are float32 from the start, texts are encoded here, and the forest's NaN are filled.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mlops_assets.core.schema import frame_matrices
+from mlops_assets.spec import Algorithm
+from serving.formats.contract import Contract, Numbers, Texts
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from optuna import Trial
+    from sklearn.pipeline import Pipeline
+
+Params = dict[str, Any]
+
+DEFAULTS: dict[Algorithm, Params] = {
+    "logistic_regression": {"C": 0.1},
+    "random_forest": {"n_estimators": 80, "max_depth": 12, "min_samples_leaf": 10, "max_features": 0.4},
+    "hist_gradient_boosting": {
+        "learning_rate": 0.08,
+        "max_iter": 120,
+        "max_leaf_nodes": 16,
+        "min_samples_leaf": 40,
+        "l2_regularization": 1.0,
+    },
+}
+"""Where every search begins: one sensible candidate per algorithm."""
+
+
+def suggest_params(trial: "Trial", algorithm: Algorithm) -> Params:
+    """Draw the parameters of one candidate; each has its own name per algorithm in the study."""
+
+    def name(parameter: str) -> str:
+        return f"{algorithm}.{parameter}"
+
+    match algorithm:
+        case "logistic_regression":
+            return {"C": trial.suggest_float(name("C"), 1e-3, 10.0, log=True)}
+        case "random_forest":
+            return {
+                "n_estimators": trial.suggest_int(name("n_estimators"), 60, 100, step=20),
+                "max_depth": trial.suggest_int(name("max_depth"), 6, 14),
+                "min_samples_leaf": trial.suggest_int(name("min_samples_leaf"), 3, 60, log=True),
+                "max_features": trial.suggest_float(name("max_features"), 0.2, 0.6),
+            }
+        case "hist_gradient_boosting":
+            return {
+                "learning_rate": trial.suggest_float(name("learning_rate"), 0.03, 0.2, log=True),
+                "max_iter": trial.suggest_int(name("max_iter"), 50, 250, step=10),
+                "max_leaf_nodes": trial.suggest_int(name("max_leaf_nodes"), 6, 40, log=True),
+                "min_samples_leaf": trial.suggest_int(name("min_samples_leaf"), 10, 120, log=True),
+                "l2_regularization": trial.suggest_float(name("l2_regularization"), 1e-2, 20.0, log=True),
+            }
+
+
+def make_pipeline(algorithm: Algorithm, params: Params, contract: Contract, *, seed: int = 0) -> "Pipeline":
+    """Return an unfitted pipeline over `pipeline_input`'s columns, on one thread.
+
+    Args:
+        algorithm: Which estimator, and with it which preparation.
+        params: The estimator's.
+        contract: Its numbers, then its texts, are the columns; either may be absent.
+        seed: Of everything random in it.
+    """
+    from sklearn.compose import ColumnTransformer
+    from sklearn.pipeline import Pipeline
+
+    n_numbers, n_texts = len(contract.numbers), len(contract.texts)
+    numbers, texts = _preparation(algorithm, seed)
+    parts = [
+        # Conversion of two inputs needs integer columns: names are looked up in the first input only.
+        ("numbers", numbers, list(range(n_numbers))),
+        ("texts", texts, list(range(n_numbers, n_numbers + n_texts))),
+    ]
+    columns = ColumnTransformer([part for part in parts if part[2]])
+    return Pipeline([("columns", columns), ("estimator", _estimator(algorithm, params, seed))])
+
+
+def _preparation(algorithm: Algorithm, seed: int) -> tuple[Any, Any]:
+    """Return the transformers of the numbers and of the texts."""
+    from sklearn.impute import SimpleImputer
+    from sklearn.pipeline import Pipeline
+    from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler, TargetEncoder
+
+    imputer = SimpleImputer(strategy="median", keep_empty_features=True)
+    match algorithm:
+        case "logistic_regression":
+            return Pipeline([("fill", imputer), ("scale", StandardScaler())]), OneHotEncoder(handle_unknown="ignore")
+        case "random_forest":
+            return imputer, OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
+        case "hist_gradient_boosting":
+            return "passthrough", TargetEncoder(target_type="binary", random_state=seed)
+
+
+def _estimator(algorithm: Algorithm, params: Params, seed: int) -> Any:
+    from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+    from sklearn.linear_model import LogisticRegression
+
+    match algorithm:
+        case "logistic_regression":
+            return LogisticRegression(max_iter=300, **params)
+        case "random_forest":
+            return RandomForestClassifier(n_jobs=1, max_samples=0.5, random_state=seed, **params)
+        case "hist_gradient_boosting":
+            return HistGradientBoostingClassifier(
+                categorical_features=None, early_stopping=False, random_state=seed, **params
+            )
+
+
+def pipeline_input(numbers: Numbers, texts: Texts) -> "pd.DataFrame":
+    """Return the frame that pipelines read: float32 numbers, then texts, columns named by position.
+
+    The cast is the one that serving makes, so a split between two float32 values falls the same way on both sides.
+
+    Args:
+        numbers: Shape (n_rows, n_numbers), NaN where missing.
+        texts: Shape (n_rows, n_texts), "" where missing, which is a category like any other.
+    """
+    import pandas as pd
+
+    n_numbers, n_texts = numbers.shape[1], texts.shape[1]
+    return pd.concat(
+        [
+            pd.DataFrame(numbers.astype(np.float32), columns=range(n_numbers)),
+            pd.DataFrame(texts, columns=range(n_numbers, n_numbers + n_texts), dtype=object),
+        ],
+        axis="columns",
+    )
+
+
+def scores_of(pipeline: "Pipeline", frame: "pd.DataFrame", contract: Contract) -> Numbers:
+    """Return a fitted pipeline's probability of the positive label, shape (n_rows,)."""
+    probabilities = pipeline.predict_proba(pipeline_input(*frame_matrices(frame, contract)))
+    return np.asarray(probabilities[:, 1], dtype=np.float64)
