@@ -247,7 +247,7 @@ def measure_performance(spec: ModelSpec, bundle: Bundle, labelled: "pd.DataFrame
 
     if labelled.empty:
         return None
-    truth = (labelled["observed_label"] == spec.label.positive).to_numpy(dtype=int)
+    truth = (labelled["observed_label"] == spec.label.positive).astype(int).to_numpy()
     prior = bundle.manifest.metrics.get("prior", 0.5)
     return evaluate(labelled["score"].to_numpy(), truth, threshold=spec.label.threshold, prior=prior)
 

@@ -90,11 +90,11 @@ def performance_metadata(
     over_time = accuracy_picture(spec, lake, store, threshold)
     pictures = [html.Picture(png=over_time, alt="Accuracy with its interval over the windows, promotions marked")]
     if overall is not None and overall.auc is not None:
-        truth = (labelled["observed_label"] == spec.label.positive).to_numpy(dtype=int)
+        truth = (labelled["observed_label"] == spec.label.positive).astype(int).to_numpy()
         scores = labelled["score"].to_numpy()
         pictures += [
-            html.Picture(png=figures.roc_and_pr_curves(truth, scores), alt="ROC and precision-recall curves"),
-            html.Picture(png=figures.calibration(truth, scores), alt="Calibration of the probabilities"),
+            html.Picture(png=figures.roc_and_pr_curves(truth, {"served": scores}), alt="ROC and precision-recall curves"),
+            html.Picture(png=figures.calibration(truth, {"served": scores}), alt="Calibration of the probabilities"),
         ]
     verdict, reason = performance_verdict(spec, report, threshold)
     window = report.window
@@ -140,7 +140,7 @@ def performance_verdict(spec: ModelSpec, report: "PerformanceReport", threshold:
     return ("holds" if judged >= threshold else "under_threshold"), sentence
 
 
-def metric_rows(overall: "Performance | None", baseline_accuracy: float | None) -> list[html.FeatureRow | Any]:
+def metric_rows(overall: "Performance | None", baseline_accuracy: float | None) -> list[html.MetricRow]:
     """Return the metrics as rows of the performance page."""
     if overall is None:
         return []
@@ -162,6 +162,7 @@ def metric_rows(overall: "Performance | None", baseline_accuracy: float | None) 
 
 def accuracy_picture(spec: ModelSpec, lake: Lake, store: ReleaseStore, threshold: float | None) -> bytes:
     """Draw accuracy over the reported windows with the promotions marked."""
+    rows = latest_summaries(lake, spec.name, "performance_metrics")[-SHOWN_WINDOWS:]
     points = [
         figures.AccuracyPoint(
             start=row["window_start"],
@@ -171,12 +172,12 @@ def accuracy_picture(spec: ModelSpec, lake: Lake, store: ReleaseStore, threshold
             version="+".join(row["versions"]),
             constant=row["metrics"].get("constant_accuracy"),
         )
-        for row in latest_summaries(lake, spec.name, "performance_metrics")[-SHOWN_WINDOWS:]
+        for row in rows
     ]
     promotions = [
         release.data_until for release in store.history(spec.name) if release.action == "promote" and release.data_until
     ]
-    shown = [moment for moment in promotions if points and moment >= points[0]["start"]]
+    shown = [moment for moment in promotions if points and moment >= rows[0]["window_start"]]
     return figures.accuracy_over_time(points, shown, threshold=threshold)
 
 

@@ -153,7 +153,7 @@ def evaluate_candidate(spec: ModelSpec, lake: Lake, store: ReleaseStore, trained
     decision = decide_promotion(
         challenger=_scores(store, trained.bundle, holdout),
         champion=None if champion is None else _scores(store, champion.bundle, holdout),
-        labels=(holdout[spec.label.name] == spec.label.positive).to_numpy(dtype=int),
+        labels=(holdout[spec.label.name] == spec.label.positive).astype(int).to_numpy(),
         policy=spec.gate,
         prior=prior,
         threshold=spec.label.threshold,

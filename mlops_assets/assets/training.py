@@ -128,7 +128,7 @@ def fit_candidate(
     predictor = Predictor(model_bytes)
     difference = parity(pipeline, predictor, frame, contract)
     scores = predictor.scores(*frame_matrices(parts.holdout, contract))
-    truth = (parts.holdout[label.name] == label.positive).to_numpy(dtype=int)
+    truth = (parts.holdout[label.name] == label.positive).astype(int).to_numpy()
     fitted = (parts.train[label.name] == label.positive).mean()
     before_holdout = frame[frame["event_time"] < holdout_start(reference.end, spec.training)]
     return FittedCandidate(

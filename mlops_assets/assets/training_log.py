@@ -55,14 +55,14 @@ def _log_pictures(mlflow: Any, spec: ModelSpec, candidate: "FittedCandidate") ->
 
     from mlops_assets.reports import figures
 
-    truth = (candidate.split.holdout[spec.label.name] == spec.label.positive).to_numpy(dtype=int)
+    truth = (candidate.split.holdout[spec.label.name] == spec.label.positive).astype(int).to_numpy()
     answered = (candidate.holdout_scores >= spec.label.threshold).astype(int)
     matrix = np.zeros((2, 2), dtype=int)
     np.add.at(matrix, (truth, answered), 1)
     names = sorted(candidate.importances, key=lambda name: -candidate.importances[name])
     pictures = {
         "confusion_matrix.png": figures.confusion_matrix(matrix, [spec.label.negative, spec.label.positive]),
-        "roc_and_pr_curves.png": figures.roc_and_pr_curves(truth, candidate.holdout_scores),
+        "roc_and_pr_curves.png": figures.roc_and_pr_curves(truth, {"candidate": candidate.holdout_scores}),
         "importances.png": figures.importances(names, [candidate.importances[name] for name in names]),
     }
     with tempfile.TemporaryDirectory() as folder:

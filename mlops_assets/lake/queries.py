@@ -70,7 +70,8 @@ def labelled_predictions(
     )
     _, feedback = _connect(lake, spec.name, "feedback", versions.feedback, connection)
     joined = _with_labels(predictions, feedback)
-    return joined.order_by(["event_time", "prediction_id"]).to_pandas()
+    frame: pd.DataFrame = joined.order_by(["event_time", "prediction_id"]).to_pandas()
+    return frame
 
 
 def label_counts(lake: Lake, spec: ModelSpec, *, start: datetime) -> dict[datetime, LabelCount]:

@@ -51,7 +51,8 @@ class Lake:
         opened = self.open(model, table, version)
         if opened is None:
             raise InsufficientDataError(f"{model}: the lake has no table {table!r} yet; materialize what writes it")
-        return opened.to_pyarrow_table().to_pandas()
+        frame: pd.DataFrame = opened.to_pyarrow_table().to_pandas()
+        return frame
 
     def append(self, model: str, table: TableName, rows: "pa.Table") -> int:
         """Append rows and return the version that holds them."""
@@ -77,7 +78,7 @@ class Lake:
         path = self.path(model, table)
         path.mkdir(parents=True, exist_ok=True)
         write_deltalake(str(path), rows, mode=mode, schema_mode="merge" if mode == "append" else "overwrite")
-        return DeltaTable(str(path)).version()
+        return int(DeltaTable(str(path)).version())
 
 
 def content_hash(frame: "pd.DataFrame") -> str:

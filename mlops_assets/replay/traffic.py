@@ -54,7 +54,7 @@ class Replay:
         self.tally = Tally()
         self._client, self._spec = client, spec
         ordered = traffic.sort_values("event_time", kind="stable", ignore_index=True)
-        self._times = ordered["event_time"].dt.to_pydatetime().tolist()
+        self._times: list[datetime] = ordered["event_time"].dt.to_pydatetime().tolist()
         self._keys: list[str] = ordered["entity_key"].tolist()
         self._rows = _rows(spec, ordered)
         self._ids: list[str | None] = [known.get(key) for key in zip(self._keys, self._times, strict=True)]
@@ -163,4 +163,5 @@ class Replay:
 def _rows(spec: ModelSpec, frame: "pd.DataFrame") -> list[dict[str, float | str | None]]:
     """Return each row's features as plain values, None where missing."""
     features = frame[spec.feature_names].astype(object)
-    return list(features.where(features.notna(), None).to_dict("records"))
+    records: list[dict[str, Any]] = features.where(features.notna(), None).to_dict("records")  # type: ignore[assignment]
+    return records
