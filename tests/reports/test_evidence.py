@@ -1,6 +1,9 @@
+import numpy as np
 import pytest
 
+from mlops_assets.core.promotion import decide_promotion
 from mlops_assets.reports.html.evidence import Measured, gate_evidence
+from mlops_assets.spec import GatePolicy
 
 INTERVAL = {"value": 0.28, "low": 0.27, "high": 0.29}
 
@@ -11,8 +14,9 @@ INTERVAL = {"value": 0.28, "low": 0.27, "high": 0.29}
         {"champion": {"log_loss": 0.3}, "challenger": {"log_loss": INTERVAL}},
         {"log_loss": {"champion": 0.3, "challenger": [0.28, 0.27, 0.29]}},
         {"champion_log_loss": 0.3, "challenger_log_loss": INTERVAL},
+        {"champion": {"log_loss": 0.3}, "challenger": {"log_loss": 0.28, "log_loss_low": 0.27, "log_loss_high": 0.29}},
     ],
-    ids=["by side", "by metric", "flat"],
+    ids=["by side", "by metric", "flat", "bounds beside the value"],
 )
 def test_each_way_to_write_evidence_gives_the_same_table(evidence):
     table = gate_evidence(evidence)
@@ -40,3 +44,18 @@ def test_nothing_inside_a_side_is_lost():
 @pytest.mark.parametrize("evidence", [None, {}, "insufficient", ["a", 1], 3.5])
 def test_evidence_of_any_type_is_taken(evidence):
     assert gate_evidence(evidence).rows == ()
+
+
+def test_the_evidence_of_the_gate_itself_makes_a_table_of_all_sides():
+    generator = np.random.default_rng(7)
+    labels = (generator.random(800) < 0.3).astype(int)
+    good, poor = (np.clip(0.3 + weight * (labels - 0.3), 0.01, 0.99) for weight in (0.8, 0.4))
+    decision = decide_promotion(
+        challenger=good, champion=poor, labels=labels, policy=GatePolicy(metric="log_loss"), prior=0.3, threshold=0.5
+    )
+    table = gate_evidence(decision.evidence)
+    assert table.sides == ("champion", "challenger", "paired_difference", "constant")
+    metrics = dict(table.rows)
+    assert metrics["log_loss"]["challenger"].low is not None
+    assert metrics["accuracy"]["paired_difference"].high is not None
+    assert ("minimum holdout rows", "100") in table.facts

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+from mlops_assets.core.performance import wilson_interval
 from mlops_assets.reports.figures import AccuracyPoint, LogLossPoint, accuracy_over_time, log_loss_lines, psi_heat_map
 from mlops_assets.reports.html import wording
 from mlops_assets.reports.html.evidence import gate_evidence
@@ -218,7 +219,7 @@ def _log_loss_point(window: Summary) -> LogLossPoint:
 
 def _accuracy_point(window: Summary) -> AccuracyPoint:
     accuracy, version = wording.as_float(window.get("accuracy")), window.get("model_version")
-    low, high = _wilson_interval(accuracy, wording.as_float(window.get("labels")))
+    low, high = _interval(accuracy, wording.as_float(window.get("labels")))
     return {
         "start": window["start"],
         "accuracy": accuracy,
@@ -230,10 +231,8 @@ def _accuracy_point(window: Summary) -> AccuracyPoint:
     }
 
 
-def _wilson_interval(share: float | None, n_labels: float | None) -> tuple[float | None, float | None]:
+def _interval(share: float | None, n_labels: float | None) -> tuple[float | None, float | None]:
     if share is None or not n_labels or not 0 <= share <= 1:
         return None, None
-    from scipy.stats import binomtest
-
-    interval = binomtest(round(share * n_labels), round(n_labels)).proportion_ci(method="wilson")
-    return float(interval.low), float(interval.high)
+    interval = wilson_interval(round(share * n_labels), round(n_labels))
+    return interval.low, interval.high

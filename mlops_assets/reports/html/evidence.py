@@ -6,8 +6,8 @@ from typing import Any
 
 from mlops_assets.reports.html import wording
 
-SIDES = ("champion", "challenger", "constant")
-_METRICS = ("log_loss", "accuracy", "auc", "pr_auc", "brier", "f1", "precision", "recall")
+SIDES = ("champion", "challenger", "paired_difference", "constant")
+METRICS = ("log_loss", "accuracy", "auc", "pr_auc", "brier", "f1", "precision", "recall")
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,9 @@ def gate_evidence(evidence: object) -> GateEvidence:
     """Sort evidence into a table and facts.
 
     Understood are `{"champion": {"log_loss": ...}}`, `{"log_loss": {"champion": ...}}` and
-    `{"champion_log_loss": ...}`, where a value is a number, a mapping with `value`, `low` and `high`, or a list of
-    these three. What is not understood is shown as a fact, so nothing of the evidence is lost.
+    `{"champion_log_loss": ...}`, where a value is a number, a mapping with `value`, `low` and `high`, a list of these
+    three, or a number with `log_loss_low` and `log_loss_high` beside it. What is not understood is shown as a fact,
+    so nothing of the evidence is lost.
     """
     if not isinstance(evidence, Mapping):
         return GateEvidence((), (), () if evidence is None else (("evidence", wording.text(evidence)),))
@@ -51,40 +52,58 @@ def gate_evidence(evidence: object) -> GateEvidence:
             facts.append((wording.words(", ".join(path)), _fact(value)))
         else:
             metric, side = cell
-            table.setdefault(metric, {})[side] = _measured(value)
+            table.setdefault(metric, {})[side] = measured(value)
     sides = tuple(side for side in SIDES if any(side in row for row in table.values()))
-    rows = sorted(table.items(), key=lambda row: _METRICS.index(row[0]) if row[0] in _METRICS else len(_METRICS))
+    rows = sorted(table.items(), key=lambda row: METRICS.index(row[0]))
     return GateEvidence(sides, tuple(rows), tuple(facts))
+
+
+def folded(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Join `x`, `x_low` and `x_high` to one value with its interval."""
+    joined: dict[str, Any] = {}
+    for name, value in values.items():
+        stem = str(name).removesuffix("_low").removesuffix("_high")
+        if stem != name and stem in values:
+            continue
+        low, high = values.get(f"{name}_low"), values.get(f"{name}_high")
+        joined[str(name)] = value if low is None or high is None else {"value": value, "low": low, "high": high}
+    return joined
+
+
+def measured_metrics(values: Mapping[str, Any]) -> dict[str, Measured]:
+    """Return the known metrics among values by name, in their usual order."""
+    joined = folded(values)
+    return {name: measured(joined[name]) for name in METRICS if name in joined and _is_measured(joined[name])}
 
 
 def _leaves(path: tuple[str, ...], value: object) -> Iterator[tuple[tuple[str, ...], Any]]:
     if not isinstance(value, Mapping) or _is_interval(value):
         yield path, value
         return
-    for name, inner in value.items():
-        yield from _leaves((*path, str(name)), inner)
+    for name, inner in folded(value).items():
+        yield from _leaves((*path, name), inner)
 
 
 def _cell(path: tuple[str, ...]) -> tuple[str, str] | None:
     """Return metric and side, if the path names both."""
     if len(path) == 1:
         side, _, metric = path[0].partition("_")
-        return (metric, side) if side in SIDES and metric in _METRICS else None
-    outer, inner = path[0], path[-1]
-    if len(path) == 2 and outer in SIDES:
-        return inner, outer
-    return (outer, inner) if len(path) == 2 and inner in SIDES else None
+    elif len(path) == 2:
+        side, metric = path if path[0] in SIDES else (path[1], path[0])
+    else:
+        return None
+    return (metric, side) if side in SIDES and metric in METRICS else None
 
 
 def _fact(value: object) -> str:
     if not _is_interval(value):
         return wording.fact(value)
-    measured = _measured(value)
-    return f"{wording.number(measured.value)} ({wording.number(measured.low)} to {wording.number(measured.high)})"
+    shown = measured(value)
+    return f"{wording.number(shown.value)} ({wording.number(shown.low)} to {wording.number(shown.high)})"
 
 
 def _is_interval(value: object) -> bool:
-    return isinstance(value, Mapping) and {"value", "low", "high"} <= value.keys()
+    return isinstance(value, Mapping) and value.keys() == {"value", "low", "high"}
 
 
 def _is_measured(value: object) -> bool:
@@ -93,7 +112,8 @@ def _is_measured(value: object) -> bool:
     return value is None or _is_interval(value) or (isinstance(value, int | float) and not isinstance(value, bool))
 
 
-def _measured(value: Any) -> Measured:
+def measured(value: Any) -> Measured:
+    """Return a number, an interval or a list of three as what it measured."""
     if isinstance(value, Mapping):
         return Measured(value["value"], value["low"], value["high"])
     return Measured(*value) if isinstance(value, list | tuple) else Measured(value)

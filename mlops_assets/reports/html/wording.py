@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 MISSING = "\u2013"  # en dash
 _STATES = {
     "good": {"clean", "holds", "promote", "promoted", "accepted", "passed"},
-    "warn": {"drifted", "refuse", "refused", "rejected", "insufficient_evidence", "under_threshold"},
+    "warn": {"drifted", "refuse", "refused", "rejected", "under_threshold"},
     "bad": {"failed", "error", "superseded"},
 }
 _ABBREVIATIONS = {
@@ -66,7 +66,7 @@ def seconds(value: object) -> str:
 
 def day(value: object) -> str:
     """Return the date of a time."""
-    moment = _moment(value)
+    moment = as_moment(value)
     return text(value) if moment is None else f"{moment:%Y-%m-%d}"
 
 
@@ -88,7 +88,9 @@ def text(value: object) -> str:
         return ", ".join(text(entry) for entry in value) or MISSING
     if isinstance(value, Mapping):
         return ", ".join(f"{words(key)} {text(entry)}" for key, entry in value.items()) or MISSING
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{value:,.0f}" if value.is_integer() else f"{value:.4g}"
+    return str(value)
 
 
 def fact(value: object) -> str:
