@@ -24,7 +24,7 @@ SWAP_SECONDS = Histogram(
 )
 BUNDLE_FAILURES = Counter("model_bundle_failures", "Bundles that were refused at load.", ["model"])
 STALE = Gauge(
-    "model_stale", "1 while the last known good answers and not the store.", ["model"], multiprocess_mode="livemax"
+    "model_stale", "1 while not what the release store names answers.", ["model"], multiprocess_mode="livemax"
 )
 JOURNAL_WRITABLE = Gauge("journal_writable", "0 while a worker can not journal.", multiprocess_mode="livemin")
 JOURNAL_WRITABLE.set(1)

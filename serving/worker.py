@@ -49,6 +49,7 @@ class Worker:
         self._journal = Journal(settings.journals, seal_seconds=settings.seal_seconds)
         self._host = ModelHost(ReleaseStore(settings.release_store), LastKnownGood(settings.cache))
         self._health = health.HealthServicer()
+        self._health.set("", health_pb2.HealthCheckResponse.NOT_SERVING)
         self._healthy: dict[str, bool] = {}
         self._server = self._build()
         self._tickers = [

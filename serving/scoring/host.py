@@ -1,19 +1,21 @@
 """Keeps the promoted version of every model loaded: follows the release chains, verifies, warms up, swaps."""
 
 import logging
+import math
 import time
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from serving.errors import BundleError, ModelNotFoundError, ModelUnavailableError, ServingError
+from serving.errors import BundleError, ModelNotFoundError, ModelUnavailableError, ReleaseError, ServingError
 from serving.formats.bundle import Bundle, Manifest, open_bundle
 from serving.formats.contract import Contract
-from serving.formats.release import Deployed, Release, ReleaseStore
+from serving.formats.release import Release, ReleaseStore
 from serving.metrics import BUNDLE_FAILURES, STALE, SWAP_SECONDS, Meter
 from serving.scoring.last_known_good import LastKnownGood
 from serving.scoring.predictor import Predictor
 
 _WARM_UP_CALLS = 5
+_RETRY_SECONDS = 1.0
 
 _log = logging.getLogger(__name__)
 
@@ -48,8 +50,8 @@ class ModelHost:
         self._loaded: dict[str, LoadedModel] = {}
         self._seen: dict[str, int] = {}
         self._refused: set[str] = set()
-        self._stale: set[str] = set()
-        self._complaint = ""
+        self._retry_at: dict[str, float] = {}
+        self._complaints: dict[str, str] = {}
 
     def model(self, name: str) -> LoadedModel:
         """Return the version that answers now; a call keeps it to its end.
@@ -71,88 +73,91 @@ class ModelHost:
         return sorted(self._loaded)
 
     def poll(self) -> None:
-        """Look for new releases once, and follow them; never raises for a store that is away."""
+        """Look for new releases once and follow them; a store or a model that is broken never stops the others."""
         try:
             if not (self._store.root / "releases").is_dir():
-                self._start_from_cache("it is not there")
-                return
-            for name in self._store.models():
-                self._follow(name)
-            self._complaint = ""
-        except (OSError, ServingError) as error:
-            self._start_from_cache(str(error))
+                raise ReleaseError("there are no releases")
+            names = self._store.models()
+        except (OSError, ReleaseError) as error:
+            self._complain("release store", f"{self._store.root}: {error}")
+            for release in self._cache.releases():
+                self._fall_back(release.model)
+            return
+        self._complaints.pop("release store", None)
+        for name in names:
+            self._follow(name)
 
     def _follow(self, name: str) -> None:
+        began = time.monotonic()
+        try:
+            release = self._news(name)
+            if release is None:
+                return
+            if self._apply(release):
+                SWAP_SECONDS.labels(name).observe(time.monotonic() - began)
+            self._complaints.pop(name, None)
+            self._retry_at.pop(name, None)
+        except (OSError, ServingError) as error:
+            self._complain(name, f"{error}; what answered before goes on")
+            self._fall_back(name)
+
+    def _news(self, name: str) -> Release | None:
+        """Return the present release if it was not followed yet, or is to be tried again."""
         seen = self._seen.get(name, 0)
         generation = self._store.latest_generation(name, known=seen)
-        if generation == 0 or (generation == seen and name not in self._stale):
-            return
-        began = time.monotonic()
+        if generation == seen and time.monotonic() < self._retry_at.get(name, math.inf):
+            return None
         release = self._store.read(name, generation)
         self._seen[name] = generation
-        if self._apply(release):
-            SWAP_SECONDS.labels(name).observe(time.monotonic() - began)
-        self._mark_stale(name, stale=False)
+        return release
 
     def _apply(self, release: Release) -> bool:
         """Make a release's production version the answering one; says whether another version answers now."""
-        production, present = release.routing.production, self._loaded.get(release.model)
+        name, production = release.model, release.routing.production
+        present = self._loaded.get(name)
         if production is None:
-            self._loaded.pop(release.model, None)
+            self._loaded.pop(name, None)
             return False
         if present is not None and present.digest == production.bundle:
-            self._loaded[release.model] = replace(present, generation=release.generation)
+            self._loaded[name] = replace(present, generation=release.generation)
+            STALE.labels(name).set(0)
             return False
-        loaded = self._load(release, production)
-        if loaded is None:
+        if production.bundle in self._refused:
             return False
-        bundle, model = loaded
-        self._loaded[release.model] = model
-        _log.info("%s: version %s answers (generation %d)", model.name, model.version, model.generation)
+        try:
+            bundle = open_bundle(self._store.bundles, production.bundle)
+            self._loaded[name] = _loaded_model(release, bundle)
+        except BundleError as error:
+            BUNDLE_FAILURES.labels(name).inc()
+            if not isinstance(error.__cause__, OSError):
+                self._refused.add(production.bundle)
+            raise
+        STALE.labels(name).set(0)
+        _log.info("%s: version %s answers (generation %d)", name, production.version, release.generation)
         self._cache.keep(release, bundle)
         return True
 
-    def _load(self, release: Release, deployed: Deployed) -> tuple[Bundle, LoadedModel] | None:
-        if deployed.bundle in self._refused:
-            return None
-        try:
-            bundle = open_bundle(self._store.bundles, deployed.bundle)
-            return bundle, _loaded_model(release, bundle)
-        except BundleError as error:
-            BUNDLE_FAILURES.labels(release.model).inc()
-            _log.error("%s: version %s is refused, the old one stays: %s", release.model, deployed.version, error)
-            self._refused.add(deployed.bundle)
-            return None
-
-    def _start_from_cache(self, why: str) -> None:
-        if why != self._complaint:
-            _log.error("release store %s can not be followed: %s", self._store.root, why)
-            self._complaint = why
-        for release in self._cache.releases():
-            if release.model not in self._loaded:
-                self._load_cached(release)
-        for name in self._loaded:
-            self._mark_stale(name, stale=True)
-
-    def _load_cached(self, release: Release) -> None:
-        production = release.routing.production
-        if production is None or production.bundle in self._refused:
+    def _fall_back(self, name: str) -> None:
+        """Keep what answers, or load the last known good if nothing does; look at the store again in a while."""
+        if self._retry_at.get(name, 0.0) > time.monotonic():
+            return
+        self._retry_at[name] = time.monotonic() + _RETRY_SECONDS
+        STALE.labels(name).set(1)
+        release = self._cache.release(name)
+        if name in self._loaded or release is None or release.routing.production is None:
             return
         try:
-            bundle = self._cache.bundle(production.bundle)
-            self._loaded[release.model] = _loaded_model(release, bundle)
+            self._loaded[name] = _loaded_model(release, self._cache.bundle(release.routing.production.bundle))
         except BundleError as error:
-            _log.error("%s: the last known good is refused: %s", release.model, error)
-            self._refused.add(production.bundle)
+            self._complain(f"{name} in the cache", str(error))
             return
-        self._seen[release.model] = release.generation
-        _log.warning("%s: version %s answers from the cache", release.model, production.version)
+        self._seen.setdefault(name, release.generation)
+        _log.warning("%s: version %s answers from the cache", name, release.routing.production.version)
 
-    def _mark_stale(self, name: str, *, stale: bool) -> None:
-        if stale == (name in self._stale):
-            return
-        STALE.labels(name).set(stale)
-        (self._stale.add if stale else self._stale.discard)(name)
+    def _complain(self, what: str, why: str) -> None:
+        if self._complaints.get(what) != why:
+            _log.error("%s: %s", what, why)
+            self._complaints[what] = why
 
 
 def _loaded_model(release: Release, bundle: Bundle) -> LoadedModel:

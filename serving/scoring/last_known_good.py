@@ -24,7 +24,7 @@ class LastKnownGood:
         try:
             if not (self._bundles / bundle.digest).exists():
                 write_bundle(self._bundles, bundle.manifest, bundle.contents)
-            kept = self._read(release.model)
+            kept = self.release(release.model)
             if kept is None or kept.generation < release.generation:
                 self._write(release)
             self._remove_unused()
@@ -36,7 +36,7 @@ class LastKnownGood:
         if not self._releases.is_dir():
             return []
         names = [path.stem for path in sorted(self._releases.glob("*.json")) if MODEL_NAME.fullmatch(path.stem)]
-        return [release for name in names if (release := self._read(name)) is not None]
+        return [release for name in names if (release := self.release(name)) is not None]
 
     def bundle(self, digest: str) -> Bundle:
         """Return a remembered bundle, verified again.
@@ -46,7 +46,8 @@ class LastKnownGood:
         """
         return open_bundle(self._bundles, digest)
 
-    def _read(self, model: str) -> Release | None:
+    def release(self, model: str) -> Release | None:
+        """Return the release that is remembered for a model, or None."""
         try:
             return Release.from_json((self._releases / f"{model}.json").read_bytes())
         except FileNotFoundError:
