@@ -1,5 +1,6 @@
 """The parent process: reserves the port, keeps workers and shipper alive, and drains them at the end."""
 
+import errno
 import fcntl
 import json
 import logging
@@ -164,6 +165,11 @@ def _reserve_port(settings: ServingSettings) -> tuple[socket.socket, int]:
 
 
 def _address_error(setting: str, address: tuple[str, int], error: OSError) -> SettingsError:
-    variable = variable_of("host" if isinstance(error, socket.gaierror) else setting)
-    mend = f"stop what listens there, or set {variable} to another value"
+    variable = variable_of(setting)
+    if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+        mend = f"set {variable_of('host')} to an address of this machine"
+    elif error.errno == errno.EACCES:
+        mend = f"set {variable} to a port above 1023"
+    else:
+        mend = f"stop what listens there, or set {variable} to another port"
     return SettingsError(f"can not listen on {address_of(*address)}: {error.strerror}; {mend}")

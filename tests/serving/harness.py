@@ -97,8 +97,12 @@ class RunningServer:
                 return error.code, error.read().decode()
 
     def children(self, module: str) -> list[psutil.Process]:
-        found = psutil.Process(self.process.pid).children()
-        return [child for child in found if f"serving.{module}" in " ".join(child.cmdline())]
+        found = []
+        for child in psutil.Process(self.process.pid).children():
+            with suppress(psutil.Error):  # it ends while it is looked at
+                if f"serving.{module}" in child.cmdline():
+                    found.append(child)
+        return found
 
     def table(self, name: str, model: str = "toy") -> pa.Table | None:
         return read_table(self.home / "lake" / model / name)
