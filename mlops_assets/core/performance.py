@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mlops_assets.errors import InsufficientDataError
+from mlops_assets.errors import DataError, InsufficientDataError
 
 Scores = NDArray[np.float64]
 Labels = NDArray[np.int_]
@@ -25,7 +25,7 @@ class Estimate:
 
 @dataclass(frozen=True, kw_only=True)
 class Performance:
-    """The metrics of one set of labelled rows; None where one class alone leaves a metric undefined."""
+    """The metrics of one set of labeled rows; None where one class alone leaves a metric undefined."""
 
     n_rows: int
     prior: float
@@ -69,10 +69,11 @@ class Performance:
 
 @dataclass(frozen=True, slots=True)
 class PairedDifference:
-    """Challenger less champion on the same rows; accuracy up is better, log loss down is better."""
+    """Challenger less champion on the same rows; accuracy and AUC up are better, log loss down is better."""
 
     accuracy: Estimate
     log_loss: Estimate
+    auc: Estimate | None
 
 
 def evaluate(scores: Scores, labels: Labels, *, threshold: float, prior: float) -> Performance:
@@ -86,11 +87,12 @@ def evaluate(scores: Scores, labels: Labels, *, threshold: float, prior: float) 
 
     Raises:
         InsufficientDataError: There are no rows.
+        DataError: A score is not finite.
     """
     if len(scores) == 0:
-        raise InsufficientDataError("no labelled rows to measure")
-    from sklearn.metrics import average_precision_score, brier_score_loss
-
+        raise InsufficientDataError("no labeled rows to measure")
+    if not np.isfinite(scores).all():
+        raise DataError(f"{int((~np.isfinite(scores)).sum())} of {len(scores)} scores are not finite")
     answers = scores >= threshold
     losses = row_log_losses(scores, labels)
     both_classes = 0 < labels.sum() < len(labels)
@@ -99,12 +101,12 @@ def evaluate(scores: Scores, labels: Labels, *, threshold: float, prior: float) 
     recall = true_positives / int(labels.sum()) if labels.any() else None
     return Performance(
         n_rows=len(scores),
-        prior=prior,
+        prior=float(prior),
         accuracy=wilson_interval(int((answers == (labels == 1)).sum()), len(labels)),
         log_loss=_mean_interval(losses),
         auc=delong_interval(scores, labels) if both_classes else None,
-        pr_auc=float(average_precision_score(labels, scores)) if both_classes else None,
-        brier=float(brier_score_loss(labels, scores, pos_label=1)),
+        pr_auc=average_precision(scores, labels) if both_classes else None,
+        brier=float(np.mean((scores - labels) ** 2)),
         precision=precision,
         recall=recall,
         f1=_f1(precision, recall),
@@ -123,12 +125,17 @@ def paired_difference(challenger: Scores, champion: Scores, labels: Labels, *, t
         threshold: Probability from which the answer is positive.
 
     Returns:
-        Mean differences, challenger less champion, with normal 95 % intervals of the paired differences.
+        Mean differences, challenger less champion, with normal 95 % intervals of the paired differences (for AUC, None
+        with one class, by DeLong's covariance).
     """
     hit = labels == 1
     right = ((challenger >= threshold) == hit).astype(float) - ((champion >= threshold) == hit).astype(float)
     worse = row_log_losses(challenger, labels) - row_log_losses(champion, labels)
-    return PairedDifference(accuracy=_mean_interval(right), log_loss=_mean_interval(worse))
+    areas = None
+    if hit.any() and not hit.all():
+        new, old = _placements(challenger, labels), _placements(champion, labels)
+        areas = _area_interval(new[0] - old[0], new[1] - old[1])
+    return PairedDifference(accuracy=_mean_interval(right), log_loss=_mean_interval(worse), auc=areas)
 
 
 def row_log_losses(scores: Scores, labels: Labels) -> Scores:
@@ -160,17 +167,41 @@ def delong_interval(scores: Scores, labels: Labels) -> Estimate:
     Source:
         DeLong, DeLong, Clarke-Pearson (1988); computed from mid-ranks as in Sun, Xu (2014).
     """
+    area = _area_interval(*_placements(scores, labels))
+    return Estimate(area.value, max(0.0, area.low), min(1.0, area.high))
+
+
+def average_precision(scores: Scores, labels: Labels) -> float:
+    """Return the area under the precision-recall curve as the mean precision at each positive, 0 to 1.
+
+    Args:
+        scores: Shape (n_rows,); rows of equal score are taken together.
+        labels: Shape (n_rows,), at least one positive.
+
+    Source:
+        Davis, Goadrich (2006); without interpolation, as `sklearn.metrics.average_precision_score`.
+    """
+    order = np.argsort(-scores, kind="stable")
+    ends = np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)
+    true_positives = np.cumsum(labels[order])[ends]
+    gained = np.diff(true_positives, prepend=0)
+    return float(np.sum(gained * true_positives / (ends + 1)) / true_positives[-1])
+
+
+def _placements(scores: Scores, labels: Labels) -> tuple[Scores, Scores]:
+    """Return the share of negatives under each positive, and of positives above each negative, ties half."""
     from scipy.stats import rankdata
 
     positive, negative = scores[labels == 1], scores[labels == 0]
     m, n = len(positive), len(negative)
     ranks = rankdata(np.concatenate([positive, negative]))
-    positive_places = (ranks[:m] - rankdata(positive)) / n
-    negative_places = 1 - (ranks[m:] - rankdata(negative)) / m
-    area = float(positive_places.mean())
-    variance = _variance(positive_places) / m + _variance(negative_places) / n
-    half = Z_95 * float(np.sqrt(variance))
-    return Estimate(area, max(0.0, area - half), min(1.0, area + half))
+    return (ranks[:m] - rankdata(positive)) / n, 1 - (ranks[m:] - rankdata(negative)) / m
+
+
+def _area_interval(positive: Scores, negative: Scores) -> Estimate:
+    area = float(positive.mean())
+    half = Z_95 * float(np.sqrt(_variance(positive) / len(positive) + _variance(negative) / len(negative)))
+    return Estimate(area, area - half, area + half)
 
 
 def _mean_interval(values: Scores) -> Estimate:

@@ -21,7 +21,7 @@ Params = dict[str, Any]
 
 DEFAULTS: dict[Algorithm, Params] = {
     "logistic_regression": {"C": 0.1},
-    "random_forest": {"n_estimators": 80, "max_depth": 12, "min_samples_leaf": 10, "max_features": 0.4},
+    "random_forest": {"n_estimators": 60, "max_depth": 12, "min_samples_leaf": 5, "max_features": 0.4},
     "hist_gradient_boosting": {
         "learning_rate": 0.08,
         "max_iter": 120,
@@ -44,16 +44,16 @@ def suggest_params(trial: "Trial", algorithm: Algorithm) -> Params:
             return {"C": trial.suggest_float(name("C"), 1e-3, 10.0, log=True)}
         case "random_forest":
             return {
-                "n_estimators": trial.suggest_int(name("n_estimators"), 60, 100, step=20),
-                "max_depth": trial.suggest_int(name("max_depth"), 6, 14),
-                "min_samples_leaf": trial.suggest_int(name("min_samples_leaf"), 3, 60, log=True),
-                "max_features": trial.suggest_float(name("max_features"), 0.2, 0.6),
+                "n_estimators": trial.suggest_int(name("n_estimators"), 60, 90, step=15),
+                "max_depth": trial.suggest_int(name("max_depth"), 6, 13),
+                "min_samples_leaf": trial.suggest_int(name("min_samples_leaf"), 2, 40, log=True),
+                "max_features": trial.suggest_float(name("max_features"), 0.25, 0.5),
             }
         case "hist_gradient_boosting":
             return {
-                "learning_rate": trial.suggest_float(name("learning_rate"), 0.03, 0.2, log=True),
-                "max_iter": trial.suggest_int(name("max_iter"), 50, 250, step=10),
-                "max_leaf_nodes": trial.suggest_int(name("max_leaf_nodes"), 6, 40, log=True),
+                "learning_rate": trial.suggest_float(name("learning_rate"), 0.04, 0.2, log=True),
+                "max_iter": trial.suggest_int(name("max_iter"), 50, 200, step=10),
+                "max_leaf_nodes": trial.suggest_int(name("max_leaf_nodes"), 6, 24, log=True),
                 "min_samples_leaf": trial.suggest_int(name("min_samples_leaf"), 10, 120, log=True),
                 "l2_regularization": trial.suggest_float(name("l2_regularization"), 1e-2, 20.0, log=True),
             }
@@ -85,9 +85,11 @@ def make_pipeline(algorithm: Algorithm, params: Params, contract: Contract, *, s
 def _preparation(algorithm: Algorithm, seed: int) -> tuple[Any, Any]:
     """Return the transformers of the numbers and of the texts."""
     from sklearn.impute import SimpleImputer
+    from sklearn.model_selection import StratifiedKFold
     from sklearn.pipeline import Pipeline
     from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler, TargetEncoder
 
+    folds = StratifiedKFold(5, shuffle=True, random_state=seed)
     imputer = SimpleImputer(strategy="median", keep_empty_features=True)
     match algorithm:
         case "logistic_regression":
@@ -95,7 +97,7 @@ def _preparation(algorithm: Algorithm, seed: int) -> tuple[Any, Any]:
         case "random_forest":
             return imputer, OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
         case "hist_gradient_boosting":
-            return "passthrough", TargetEncoder(target_type="binary", random_state=seed)
+            return "passthrough", TargetEncoder(target_type="binary", cv=folds)
 
 
 def _estimator(algorithm: Algorithm, params: Params, seed: int) -> Any:
@@ -106,7 +108,7 @@ def _estimator(algorithm: Algorithm, params: Params, seed: int) -> Any:
         case "logistic_regression":
             return LogisticRegression(max_iter=300, **params)
         case "random_forest":
-            return RandomForestClassifier(n_jobs=1, max_samples=0.5, random_state=seed, **params)
+            return RandomForestClassifier(n_jobs=1, max_samples=0.25, random_state=seed, **params)
         case "hist_gradient_boosting":
             return HistGradientBoostingClassifier(
                 categorical_features=None, early_stopping=False, random_state=seed, **params

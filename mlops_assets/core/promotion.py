@@ -30,6 +30,7 @@ def decide_promotion(
     policy: GatePolicy,
     prior: float,
     threshold: float,
+    accuracy_floor: float | None = None,
 ) -> PromotionDecision:
     """Decide from both models' scores of the same hold-out rows.
 
@@ -41,6 +42,7 @@ def decide_promotion(
         policy: Metric, margin and unit.
         prior: Share of positives before the hold-out: the constant predictor.
         threshold: Probability from which the answer is positive.
+        accuracy_floor: The spec's absolute floor, which the first version must reach; 0 to 1.
     """
     evidence: dict[str, Any] = {"n_rows": len(labels), **asdict(policy)}
     n_classes = len(np.unique(labels))
@@ -48,13 +50,15 @@ def decide_promotion(
         what = f"{len(labels)} labeled hold-out rows with {n_classes} classes"
         reason = f"insufficient_evidence: {what}; {policy.minimum_holdout_rows} rows and both classes are needed"
         return PromotionDecision("refuse", reason, evidence)
+    if not np.isfinite(challenger).all():
+        return PromotionDecision("refuse", "the challenger answers with scores that are not finite", evidence)
     new = evaluate(challenger, labels, threshold=threshold, prior=prior)
     evidence |= {
         "challenger": new.metrics_with_intervals(),
         "constant": {"accuracy": new.constant_accuracy, "log_loss": new.constant_log_loss, "auc": 0.5},
     }
     if champion is None:
-        return _first(new, evidence)
+        return _first(new, accuracy_floor, evidence)
     old = evaluate(champion, labels, threshold=threshold, prior=prior)
     evidence |= {
         "champion": old.metrics_with_intervals(),
@@ -63,13 +67,15 @@ def decide_promotion(
     return _compare(new, old, policy, evidence)
 
 
-def _first(new: Performance, evidence: dict[str, Any]) -> PromotionDecision:
+def _first(new: Performance, accuracy_floor: float | None, evidence: dict[str, Any]) -> PromotionDecision:
     better_loss = new.log_loss.value < new.constant_log_loss
     accurate = new.accuracy.value >= new.constant_accuracy
     numbers = (
         f"log loss {new.log_loss.value:.4f} against {new.constant_log_loss:.4f}, "
         f"accuracy {new.accuracy.value:.4f} against {new.constant_accuracy:.4f} of the constant predictor"
     )
+    if accuracy_floor is not None and new.accuracy.value < accuracy_floor - ROUNDING:
+        return PromotionDecision("refuse", f"under the accuracy floor of {accuracy_floor:g}: {numbers}", evidence)
     if better_loss and accurate:
         return PromotionDecision("promote", f"first version: {numbers}", evidence)
     return PromotionDecision("refuse", f"does not beat the constant predictor: {numbers}", evidence)
