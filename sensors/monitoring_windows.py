@@ -21,7 +21,7 @@ class DueReports:
     window: Window
     drift: bool
     performance: bool
-    n_labels: int
+    label_digest: str
 
 
 def build_monitoring_windows_sensor(spec: ModelSpec, monitor_job: dg.JobDefinition | object) -> dg.SensorDefinition:
@@ -50,9 +50,11 @@ def build_monitoring_windows_sensor(spec: ModelSpec, monitor_job: dg.JobDefiniti
                 cursor=cursor,
             )
         partitions = dg.DynamicPartitionsDefinition(name=f"{spec.name}_windows")
+        requests = [request for reports in due if (request := _run_request(spec, reports, context.instance))]
         return dg.SensorResult(
             dynamic_partitions_requests=[partitions.build_add_request([reports.window.key for reports in due])],
-            run_requests=[_run_request(spec, reports, context) for reports in due],
+            run_requests=requests,
+            skip_reason=None if requests else f"{spec.name}: given up on {due[0].window.key} after failed attempts",
             cursor=cursor,
         )
 
@@ -84,24 +86,26 @@ def due_reports(spec: ModelSpec, lake: LakeResource, watermark: datetime) -> lis
             window,
             drift=window.start not in drift,
             performance=settled and performance.get(window.start) != count.digest,
-            n_labels=count.n_labels,
+            label_digest=count.digest,
         )
         if reports.drift or reports.performance:
             due.append(reports)
     return due
 
 
-def _run_request(spec: ModelSpec, reports: DueReports, context: dg.SensorEvaluationContext) -> dg.RunRequest:
-    names = [
-        name for name, due in (("drift_report", reports.drift), ("performance_report", reports.performance)) if due
-    ]
-    base = f"{'+'.join(names)}:{reports.window.key}:{reports.n_labels}"
-    failed = context.instance.get_runs_count(
-        dg.RunsFilter(tags={"mlops/report_key": base}, statuses=[dg.DagsterRunStatus.FAILURE])
+def _run_request(spec: ModelSpec, reports: DueReports, instance: dg.DagsterInstance) -> dg.RunRequest | None:
+    """Return the run for one window, None after too many failed attempts at the same content."""
+    due = (("drift_report", reports.drift), ("performance_report", reports.performance))
+    names = [name for name, wanted in due if wanted]
+    key = f"{'+'.join(names)}:{reports.window.key}:{reports.label_digest}"
+    failed = instance.get_runs_count(
+        dg.RunsFilter(tags={"mlops/report_key": key}, statuses=[dg.DagsterRunStatus.FAILURE])
     )
+    if failed >= spec.retraining.attempts:
+        return None
     return dg.RunRequest(
-        run_key=f"{base}:attempt-{failed + 1}",
+        run_key=f"{key}:attempt-{failed + 1}",
         partition_key=reports.window.key,
         asset_selection=[dg.AssetKey([spec.name, name]) for name in names],
-        tags={"mlops/model": spec.name, "mlops/report_key": base},
+        tags={"mlops/model": spec.name, "mlops/report_key": key},
     )

@@ -295,6 +295,7 @@ def check_label_health(labels: "pd.Series[str]", policy: TrainingPolicy) -> dict
         )
     if minority_share < policy.minimum_minority_share:
         raise LabelHealthError(
-            f"the rarer class has {minority_share:.1%} of the labels; at least {policy.minimum_minority_share:.0%} are needed"
+            f"the rarer class has {minority_share:.1%} of the labels; "
+            f"at least {policy.minimum_minority_share:.0%} are needed"
         )
     return {"labelled_rows": len(known), "missing_label_share": missing_share, "minority_share": minority_share}

@@ -93,7 +93,9 @@ def performance_metadata(
         truth = (labelled["observed_label"] == spec.label.positive).astype(int).to_numpy()
         scores = labelled["score"].to_numpy()
         pictures += [
-            html.Picture(png=figures.roc_and_pr_curves(truth, {"served": scores}), alt="ROC and precision-recall curves"),
+            html.Picture(
+                png=figures.roc_and_pr_curves(truth, {"served": scores}), alt="ROC and precision-recall curves"
+            ),
             html.Picture(png=figures.calibration(truth, {"served": scores}), alt="Calibration of the probabilities"),
         ]
     verdict, reason = performance_verdict(spec, report, threshold)

@@ -67,7 +67,7 @@ def build_training_assets(spec: ModelSpec) -> list[dg.AssetsDefinition]:
                 "bundle_answers_like_the_pipeline",
                 asset=dg.AssetKey([spec.name, "trained_model"]),
                 blocking=True,
-                description="ONNX and scikit-learn differ by at most 1e-5 in probability on the real rows of the snapshot.",
+                description="ONNX and scikit-learn differ by at most 1e-5 in probability on the snapshot's rows.",
             )
         ],
     )

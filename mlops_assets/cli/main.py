@@ -12,7 +12,7 @@ from serving.errors import ServingError
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 def commands(debug: bool) -> None:
-    """Run, ask and steer the closed loop: data, training, gate, release, serving, labels, drift.
+    r"""Run, ask and steer the closed loop: data, training, gate, release, serving, labels, drift.
 
     \b
     Start here:

@@ -1,5 +1,6 @@
 """Starts the platform's processes and leaves none behind, whichever way the command ends."""
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -60,7 +61,7 @@ class Processes:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=_end_with_parent,
+                preexec_fn=_end_with_parent,  # noqa: PLW1509  (no thread runs here yet)
             )
         started = Started(name, process, log)
         self._started.append(started)
@@ -103,10 +104,8 @@ class Processes:
             _signal_group(started.process, signal.SIGTERM if started.name == "server" else signal.SIGINT)
         deadline = time.monotonic() + STOP_SECONDS
         for started in reversed(self._started):
-            try:
+            with contextlib.suppress(subprocess.TimeoutExpired):
                 started.process.wait(max(0.1, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                pass
             _signal_group(started.process, signal.SIGKILL)
             started.process.wait()
         self._started.clear()

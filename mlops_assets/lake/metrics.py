@@ -81,7 +81,9 @@ def history_of(lake: Lake, model: str, table: ReportTable, method: str) -> "pd.D
 
         return pd.DataFrame()
     columns = ["window_start", "computed_at", "subject", "value"]
-    frame: pd.DataFrame = opened.to_pyarrow_dataset().to_table(columns=columns, filter=pc.field("method") == method).to_pandas()
+    frame: pd.DataFrame = (
+        opened.to_pyarrow_dataset().to_table(columns=columns, filter=pc.field("method") == method).to_pandas()
+    )
     frame = frame.sort_values("computed_at").drop_duplicates(["window_start", "subject"], keep="last")
     return frame.pivot(index="window_start", columns="subject", values="value").sort_index()
 

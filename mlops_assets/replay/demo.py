@@ -121,8 +121,9 @@ def window_line(word: Word) -> str:
     release = word.release
     if release is None:
         return text
-    text += f"\n            → {release.trigger} retraining: version {release.candidate.version if release.candidate else '?'} "
-    text += f"[bold]{'promoted' if release.action == 'promote' else 'refused'}[/bold]: {release.reason}"
+    version = release.candidate.version if release.candidate else "?"
+    outcome = "promoted" if release.action == "promote" else "refused"
+    text += f"\n            → {release.trigger} retraining: version {version} [bold]{outcome}[/bold]: {release.reason}"
     if word.seconds_to_first_answer is not None:
         text += f" · first answer {word.seconds_to_first_answer:.1f} s after the trigger"
     return text

@@ -124,6 +124,7 @@ class Loop:
     def _waiting_for(self, window: Window, generation: int) -> str | None:
         for table in ("drift_metrics", "performance_metrics"):
             if self._summary(table, window) is None:
+                self._refuse_lost_cause(self._dagster.runs(f"{self._spec.name}_monitor"), window.start)
                 return f"{table.removesuffix('_metrics')} report of {window.start:%Y-%m-%d}"
         runs = self._dagster.runs(self._job)
         active = next((run for run in runs if run.active), None)
@@ -135,16 +136,20 @@ class Loop:
             if decided is None or datetime.fromisoformat(decided) < window.end or cursor["generation"] != generation:
                 return f"the {trigger} trigger's decision"
             if cursor["pending"]:
-                self._refuse_lost_cause(runs)
+                self._refuse_lost_cause(runs, window.start)
                 return f"the retraining that the {trigger} trigger asked for"
         if self.served_generation() < generation:
             return f"the server to answer with generation {generation}"
         return None
 
-    def _refuse_lost_cause(self, runs: list[Run]) -> None:
-        failed = [run for run in runs if run.status == "FAILURE"]
-        if len(failed) >= self._spec.retraining.attempts:
-            raise OperationError(f"retraining failed {len(failed)} times: {self._dagster.failure_of(failed[0].run_id)}")
+    def _refuse_lost_cause(self, runs: list[Run], since: datetime) -> None:
+        """Raise if the newest runs have all failed, as often as the sensors try."""
+        newest = runs[: self._spec.retraining.attempts]
+        if len(newest) == self._spec.retraining.attempts and all(run.status == "FAILURE" for run in newest):
+            raise OperationError(
+                f"{self._spec.name}: {len(newest)} runs failed in a row for the window of {since:%Y-%m-%d}: "
+                f"{self._dagster.failure_of(newest[0].run_id)}"
+            )
 
     def _first_answer(self, release: Release, send_one: Callable[[], str | None]) -> float | None:
         """Return the seconds from the trigger to the first answer by a promoted version, None for a refusal."""

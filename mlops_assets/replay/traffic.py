@@ -54,16 +54,16 @@ class Replay:
         self.tally = Tally()
         self._client, self._spec = client, spec
         ordered = traffic.sort_values("event_time", kind="stable", ignore_index=True)
-        self._times: list[datetime] = ordered["event_time"].dt.to_pydatetime().tolist()
+        self._times: list[datetime] = [time.to_pydatetime() for time in ordered["event_time"]]
         self._keys: list[str] = ordered["entity_key"].tolist()
         self._rows = _rows(spec, ordered)
         self._ids: list[str | None] = [known.get(key) for key in zip(self._keys, self._times, strict=True)]
         self._next = 0
         observed = ordered[ordered["observed_at"].notna()].sort_values("observed_at", kind="stable")
-        self._labels = [
-            (time, place, str(label))
+        self._labels: list[tuple[datetime, int, str]] = [
+            (time.to_pydatetime(), int(place), str(label))
             for time, place, label in zip(
-                observed["observed_at"].dt.to_pydatetime(), observed.index, observed[spec.label.name], strict=True
+                observed["observed_at"], observed.index, observed[spec.label.name], strict=True
             )
         ]
         self._next_label = 0
