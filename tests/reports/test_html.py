@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 
 from mlops_assets.reports.html import (
+    FeatureRow,
+    MetricRow,
     Picture,
     demo_html,
     demo_pictures,
@@ -60,19 +62,19 @@ def text_of(page: str) -> str:
     return " ".join(" ".join(checker.texts).split())
 
 
-def feature_row(number: int) -> dict[str, Any]:
+def feature_row(number: int) -> FeatureRow:
     return {
         "name": f"feature_{number}",
         "kind": "number",
         "ks_statistic": 0.1,
-        "adjusted_p_value": 1e-9,
+        "p_value": 1e-9,
         "population_stability_index": number / 100,
         "jensen_shannon_distance": 0.05,
         "votes": 3,
         "drifted": number > 90,
         "seasonal": True,
-        "missing_share_reference": 0.76,
-        "missing_share_current": 0.6,
+        "reference_missing_share": 0.76,
+        "current_missing_share": 0.6,
     }
 
 
@@ -93,13 +95,7 @@ def drift_page(**changed: Any) -> str:
 
 
 def performance_page(**changed: Any) -> str:
-    metrics = {
-        "n_rows": 6400.0,
-        "log_loss": 0.2812,
-        "log_loss_low": 0.27,
-        "log_loss_high": 0.29,
-        "constant_log_loss": 0.5494,
-    }
+    metric: MetricRow = {"name": "log_loss", "value": 0.2812, "low": 0.27, "high": 0.29, "constant": 0.5494}
     values: dict[str, Any] = {
         "model": "flight_delay",
         "start": "2013-02-12T00:00:00+00:00",
@@ -108,7 +104,7 @@ def performance_page(**changed: Any) -> str:
         "verdict": "holds",
         "n_rows": 6400,
         "n_labels": 3200,
-        "metrics": metrics,
+        "metrics": [metric],
         "reason": "Accuracy holds.",
         "pictures": [PICTURE],
     }
@@ -183,7 +179,7 @@ def test_hostile_values_are_escaped_on_the_pages_of_a_window():
     features = [dict.fromkeys(feature_row(0), HOSTILE)]
     text_of(drift_page(model=HOSTILE, verdict=HOSTILE, model_version=HOSTILE, facts=facts, thresholds=facts))
     text_of(drift_page(features=features, start=HOSTILE, end=HOSTILE))
-    metrics = {"log_loss": 0.1, "log_loss_low": HOSTILE, "log_loss_high": HOSTILE, "constant_log_loss": HOSTILE}
+    metrics = [dict.fromkeys(("name", "value", "low", "high", "constant"), HOSTILE)]
     text_of(performance_page(model=HOSTILE, reason=HOSTILE, model_versions=[HOSTILE], metrics=metrics, facts=facts))
 
 
@@ -198,16 +194,18 @@ def test_a_window_page_takes_missing_values():
     nothing = dict.fromkeys(feature_row(0))
     text_of(drift_page(features=[nothing, {}], model_version=None, n_rows=None, verdict="insufficient_data"))
     assert "No feature has been measured" in text_of(drift_page(features=[], pictures=[], facts={}, thresholds={}))
-    empty = {"n_rows": 0, "n_labels": 0, "metrics": {}, "model_versions": [], "verdict": "insufficient_data"}
+    empty = {"n_rows": 0, "n_labels": 0, "metrics": [], "model_versions": [], "verdict": "insufficient_data"}
     assert "No prediction of this window has a label yet." in text_of(performance_page(**empty))
-    text_of(performance_page(metrics={"auc": None, "accuracy": float("nan")}, n_labels=None))
+    text_of(performance_page(metrics=[{}, {"name": "auc", "value": float("nan")}], n_labels=None))
 
 
 def test_the_performance_page_shows_only_comparisons_that_exist():
     text = text_of(performance_page())
     assert "Constant log loss 0.2812 0.2700 to 0.2900 0.5494" in text
     assert "At promotion" not in text
-    assert "At promotion Constant log loss" in text_of(performance_page(baseline={"log_loss": 0.27}))
+    assert "At promotion Constant log loss" in text_of(
+        performance_page(metrics=[{"name": "log_loss", "value": 0.3, "baseline": 0.2, "constant": 0.5}])
+    )
     assert "50.0 % of 6,400 predictions" in text
 
 

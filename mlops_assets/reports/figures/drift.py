@@ -87,35 +87,39 @@ def _panel(axes: Any, feature: FeatureHistogram) -> None:
 def _number_steps(axes: Any, feature: FeatureHistogram) -> None:
     reference, current = canvas.floats(feature.reference), canvas.floats(feature.current)
     n_between = max(min(len(feature.edges) - 1, len(reference)), 0)
-    apart = np.arange(len(reference) - n_between) * 1.5 + n_between + 1.0
+    bounds, apart = np.arange(n_between + 1), n_between + _filled(reference[n_between:], current[n_between:])
+    places = np.arange(len(apart)) * 1.5 + n_between + 1.0
     color = _current_color(feature)
-    bounds = np.arange(n_between + 1)
     axes.stairs(np.nan_to_num(reference[:n_between]), bounds, fill=True, color=canvas.LIGHT_GRAY)
     axes.stairs(np.nan_to_num(current[:n_between]), bounds, color=color, linewidth=1.8)
-    axes.bar(apart, reference[n_between:], width=1, color=canvas.LIGHT_GRAY)
-    axes.bar(apart, current[n_between:], width=1, fill=False, edgecolor=color, linewidth=1.8)
+    axes.bar(places, reference[apart], width=1, color=canvas.LIGHT_GRAY)
+    axes.bar(places, current[apart], width=1, fill=False, edgecolor=color, linewidth=1.8)
     step = max(math.ceil(n_between / 4), 1)
     last = n_between - step // 2 if len(apart) else n_between  # room for the name of the bin apart
     inner = range(0, last + 1, step) if n_between else ()
-    names = [_edge_text(feature.edges, index) for index in inner] + [
-        canvas.legible(name, 9) for name in feature.labels[: len(apart)]
-    ]
-    axes.set_xticks([*inner, *apart[: len(feature.labels)]], names)
+    names = dict(enumerate(feature.labels, start=n_between))
+    texts = [*(_edge_text(feature.edges, index) for index in inner), *(names.get(int(index), "") for index in apart)]
+    axes.set_xticks([*inner, *places], [canvas.legible(text, 9) for text in texts])
     canvas.percent_axis(axes.yaxis, n_ticks=3)
     axes.set_ylim(bottom=0)
+
+
+def _filled(reference: NDArray[np.float64], current: NDArray[np.float64]) -> NDArray[np.intp]:
+    return np.flatnonzero(np.nan_to_num(reference) + np.nan_to_num(current))
 
 
 def _edge_text(edges: Sequence[float], index: int) -> str:
     value = edges[index]
     if math.isfinite(value):
-        return canvas.legible(f"{value:.3g}", 9)
+        return f"{value:.3g}"
     neighbor = edges[1] if index == 0 else edges[-2]
-    return canvas.legible(f"{'<' if index == 0 else '≥'} {neighbor:.3g}", 9) if math.isfinite(neighbor) else "∞"
+    return f"{'<' if index == 0 else '≥'} {neighbor:.3g}" if math.isfinite(neighbor) else "∞"
 
 
 def _category_bars(axes: Any, feature: FeatureHistogram) -> None:
     reference, current = canvas.floats(feature.reference), canvas.floats(feature.current)
-    order = np.argsort(-np.nan_to_num(np.maximum(reference, current)), kind="stable")
+    filled = _filled(reference, current)
+    order = filled[np.argsort(-np.nan_to_num(np.maximum(reference, current))[filled], kind="stable")]
     kept, pooled = order[:CATEGORIES], order[CATEGORIES:]
     names = [canvas.legible(feature.labels[index], 14) for index in kept]
     rows = [reference[kept], current[kept]]

@@ -2,9 +2,11 @@
 
 from mlops_assets.reports.html.demo import demo_html, demo_pictures
 from mlops_assets.reports.html.page import Picture, write_html
-from mlops_assets.reports.html.window import drift_html, performance_html
+from mlops_assets.reports.html.window import FeatureRow, MetricRow, drift_html, performance_html
 
 __all__ = [
+    "FeatureRow",
+    "MetricRow",
     "Picture",
     "demo_html",
     "demo_pictures",

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from mlops_assets.core.performance import wilson_interval
 from mlops_assets.reports.figures import AccuracyPoint, LogLossPoint, accuracy_over_time, log_loss_lines, psi_heat_map
 from mlops_assets.reports.html import wording
@@ -71,7 +74,7 @@ def demo_html(summary: Summary, pictures: Sequence[Picture] = (), *, remarks: st
 def demo_pictures(
     summary: Summary,
     *,
-    psi: tuple[Sequence[str], Sequence[str], Sequence[Sequence[float | None]]] | None = None,
+    psi: tuple[Sequence[str], Sequence[str], Sequence[Sequence[float | None]] | NDArray[np.float64]] | None = None,
     psi_threshold: float = 0.2,
 ) -> list[Picture]:
     """Return the figures of the demo's report.

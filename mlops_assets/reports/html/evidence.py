@@ -7,7 +7,7 @@ from typing import Any
 from mlops_assets.reports.html import wording
 
 SIDES = ("champion", "challenger", "paired_difference", "constant")
-METRICS = ("log_loss", "accuracy", "auc", "pr_auc", "brier", "f1", "precision", "recall")
+_METRICS = ("log_loss", "accuracy", "auc", "pr_auc", "brier", "f1", "precision", "recall")
 
 
 @dataclass(frozen=True)
@@ -52,13 +52,13 @@ def gate_evidence(evidence: object) -> GateEvidence:
             facts.append((wording.words(", ".join(path)), _fact(value)))
         else:
             metric, side = cell
-            table.setdefault(metric, {})[side] = measured(value)
+            table.setdefault(metric, {})[side] = _measured(value)
     sides = tuple(side for side in SIDES if any(side in row for row in table.values()))
-    rows = sorted(table.items(), key=lambda row: METRICS.index(row[0]))
+    rows = sorted(table.items(), key=lambda row: _METRICS.index(row[0]))
     return GateEvidence(sides, tuple(rows), tuple(facts))
 
 
-def folded(values: Mapping[str, Any]) -> dict[str, Any]:
+def _folded(values: Mapping[str, Any]) -> dict[str, Any]:
     """Join `x`, `x_low` and `x_high` to one value with its interval."""
     joined: dict[str, Any] = {}
     for name, value in values.items():
@@ -70,17 +70,11 @@ def folded(values: Mapping[str, Any]) -> dict[str, Any]:
     return joined
 
 
-def measured_metrics(values: Mapping[str, Any]) -> dict[str, Measured]:
-    """Return the known metrics among values by name, in their usual order."""
-    joined = folded(values)
-    return {name: measured(joined[name]) for name in METRICS if name in joined and _is_measured(joined[name])}
-
-
 def _leaves(path: tuple[str, ...], value: object) -> Iterator[tuple[tuple[str, ...], Any]]:
     if not isinstance(value, Mapping) or _is_interval(value):
         yield path, value
         return
-    for name, inner in folded(value).items():
+    for name, inner in _folded(value).items():
         yield from _leaves((*path, name), inner)
 
 
@@ -92,13 +86,13 @@ def _cell(path: tuple[str, ...]) -> tuple[str, str] | None:
         side, metric = path if path[0] in SIDES else (path[1], path[0])
     else:
         return None
-    return (metric, side) if side in SIDES and metric in METRICS else None
+    return (metric, side) if side in SIDES and metric in _METRICS else None
 
 
 def _fact(value: object) -> str:
     if not _is_interval(value):
         return wording.fact(value)
-    shown = measured(value)
+    shown = _measured(value)
     return f"{wording.number(shown.value)} ({wording.number(shown.low)} to {wording.number(shown.high)})"
 
 
@@ -112,8 +106,7 @@ def _is_measured(value: object) -> bool:
     return value is None or _is_interval(value) or (isinstance(value, int | float) and not isinstance(value, bool))
 
 
-def measured(value: Any) -> Measured:
-    """Return a number, an interval or a list of three as what it measured."""
+def _measured(value: Any) -> Measured:
     if isinstance(value, Mapping):
         return Measured(value["value"], value["low"], value["high"])
     return Measured(*value) if isinstance(value, list | tuple) else Measured(value)

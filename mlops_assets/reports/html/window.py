@@ -3,14 +3,44 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType
-from typing import Any
+from typing import TypedDict
 
 from mlops_assets.reports.html import wording
-from mlops_assets.reports.html.evidence import Measured, measured_metrics
 from mlops_assets.reports.html.page import Picture, Tile, joined, render
 
-NOTHING: Mapping[str, Any] = MappingProxyType({})
-_COMPARISONS = {"baseline": "At promotion", "frozen": "Frozen first model", "constant": "Constant"}
+NOTHING: Mapping[str, object] = MappingProxyType({})
+
+
+class FeatureRow(TypedDict, total=False):
+    """One feature's statistics, `p_value` adjusted; what is None or left out is shown as a dash."""
+
+    name: str
+    kind: str
+    ks_statistic: float | None
+    cramers_v: float | None
+    p_value: float | None
+    population_stability_index: float | None
+    jensen_shannon_distance: float | None
+    votes: int | None
+    drifted: bool
+    counted: bool
+    seasonal: bool
+    reference_missing_share: float | None
+    current_missing_share: float | None
+    unseen_share: float | None
+    note: str
+
+
+class MetricRow(TypedDict, total=False):
+    """One metric of a window, with what it is to be compared with."""
+
+    name: str
+    value: float | None
+    low: float | None
+    high: float | None
+    baseline: float | None
+    frozen: float | None
+    constant: float | None
 
 
 def drift_html(
@@ -21,9 +51,9 @@ def drift_html(
     model_version: str | None,
     verdict: str,
     n_rows: int | None,
-    features: Sequence[Mapping[str, Any]],
-    thresholds: Mapping[str, Any] = NOTHING,
-    facts: Mapping[str, Any] = NOTHING,
+    features: Sequence[FeatureRow],
+    thresholds: Mapping[str, object] = NOTHING,
+    facts: Mapping[str, object] = NOTHING,
     pictures: Sequence[Picture] = (),
 ) -> str:
     """Return the drift page of one window.
@@ -35,8 +65,7 @@ def drift_html(
         model_version: The version in production, whose profile is the reference.
         verdict: "drifted", "clean" or "insufficient_data".
         n_rows: Rows of the window.
-        features: What `dataclasses.asdict` makes of `FeatureDrift`, in any order; drifted ones are listed first. What
-            is None or left out is shown as a dash; a `note` is shown as it is.
+        features: In any order; drifted ones are listed first.
         thresholds: Name and value of each threshold, shown under the table.
         facts: Whatever else identifies the report: generation, data version, run ids.
         pictures: Histograms and heat map.
@@ -78,11 +107,9 @@ def performance_html(
     verdict: str,
     n_rows: int | None,
     n_labels: int | None,
-    metrics: Mapping[str, Any],
-    baseline: Mapping[str, Any] = NOTHING,
-    frozen: Mapping[str, Any] = NOTHING,
+    metrics: Sequence[MetricRow],
     reason: str = "",
-    facts: Mapping[str, Any] = NOTHING,
+    facts: Mapping[str, object] = NOTHING,
     pictures: Sequence[Picture] = (),
 ) -> str:
     """Return the performance page of one window.
@@ -95,21 +122,15 @@ def performance_html(
         verdict: "holds", "under_threshold" or "insufficient_data".
         n_rows: Predictions of the window.
         n_labels: How many of them have a label.
-        metrics: What `Performance.metrics_with_intervals` returns: values by name, with `_low` and `_high` beside
-            those with an interval, and `constant_` before those of the constant predictor.
-        baseline: What the version in production had on its hold-out when it was promoted, by the same names.
-        frozen: What the frozen first model would have had.
+        metrics: One row a metric; a comparison that no row has gets no column.
         reason: The verdict in a sentence, with its numbers.
         facts: Whatever else identifies the report.
         pictures: Curves, confusion matrix, calibration.
     """
-    rows = measured_metrics(metrics)
-    constant = {name: metrics.get(f"constant_{name}") for name in rows}
-    beside = {"baseline": baseline, "frozen": frozen, "constant": constant}
     coverage = n_labels / n_rows if n_rows and n_labels is not None else None
     tiles = [
         Tile(title="Verdict", value=wording.words(verdict), state=wording.state(verdict)),
-        *(_metric_tile(name, rows[name], constant[name]) for name in list(rows)[:2]),
+        *(_metric_tile(row) for row in metrics[:2]),
         Tile(
             title="Labels",
             value=wording.count(n_labels),
@@ -117,11 +138,7 @@ def performance_html(
         ),
         Tile(title="Answered by", value=f"version {wording.text(list(model_versions))}"),
     ]
-    comparisons = {
-        title: values
-        for name, title in _COMPARISONS.items()
-        if any(wording.as_float((values := beside[name]).get(metric)) is not None for metric in rows)
-    }
+    comparisons = [name for name in ("baseline", "frozen", "constant") if any(_is_there(row, name) for row in metrics)]
     return render(
         "performance.html.j2",
         title=f"Performance of {model}",
@@ -129,7 +146,7 @@ def performance_html(
         heading=model,
         subtitle=_period(start, end),
         tiles=tiles,
-        metrics=rows,
+        metrics=metrics,
         comparisons=comparisons,
         reason=reason,
         facts=facts,
@@ -137,17 +154,22 @@ def performance_html(
     )
 
 
-def _drift_rank(feature: Mapping[str, Any]) -> tuple[bool, float, str]:
+def _drift_rank(feature: FeatureRow) -> tuple[bool, float, str]:
     index = wording.as_float(feature.get("population_stability_index"))
     return not feature.get("drifted"), -(index if index is not None else -1.0), str(feature.get("name"))
 
 
-def _metric_tile(name: str, metric: Measured, constant: object) -> Tile:
-    interval = "" if metric.low is None else f"{wording.number(metric.low)} to {wording.number(metric.high)}"
-    beside = "" if constant is None else f"constant {wording.number(constant)}"
-    title = wording.words(name)
+def _is_there(row: MetricRow, name: str) -> bool:
+    return wording.as_float(dict(row).get(name)) is not None
+
+
+def _metric_tile(row: MetricRow) -> Tile:
+    low, high = row.get("low"), row.get("high")
+    interval = f"{wording.number(low)} to {wording.number(high)}" if low is not None and high is not None else ""
+    constant = f"constant {wording.number(row.get('constant'))}" if _is_there(row, "constant") else ""
+    name = wording.words(row.get("name"))
     return Tile(
-        title=title[:1].upper() + title[1:], value=wording.number(metric.value), note=joined([interval, beside])
+        title=name[:1].upper() + name[1:], value=wording.number(row.get("value")), note=joined([interval, constant])
     )
 
 
