@@ -1,0 +1,102 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+from scipy.spatial.distance import jensenshannon
+
+from mlops_assets.core.statistics import (
+    benjamini_hochberg,
+    chi_square,
+    jensen_shannon_distance,
+    kolmogorov_smirnov,
+    population_stability_index,
+)
+
+counts = st.lists(st.integers(0, 500), min_size=4, max_size=4)
+GENERATOR = np.random.default_rng(7)
+
+
+def test_psi_is_the_jeffreys_divergence_of_the_shares():
+    reference, current = np.array([0.1, 0.2, 0.3, 0.4]), np.array([0.25, 0.25, 0.25, 0.25])
+    divergence = stats.entropy(reference, current) + stats.entropy(current, reference)
+    assert population_stability_index(reference * 1e8, current * 1e8) == pytest.approx(divergence, rel=1e-6)
+
+
+def test_psi_without_drift_has_its_null_expectation():
+    n = m = 90
+    draws = [
+        population_stability_index(GENERATOR.multinomial(n, [0.1] * 10), GENERATOR.multinomial(m, [0.1] * 10))
+        for _ in range(2000)
+    ]
+    assert np.mean(draws) == pytest.approx(9 * (1 / n + 1 / m), rel=0.1)
+
+
+def test_the_distance_is_scipys_and_known_at_its_ends():
+    p, q = GENERATOR.integers(0, 50, 12), GENERATOR.integers(0, 50, 12)
+    assert jensen_shannon_distance(p, q) == pytest.approx(float(jensenshannon(p, q, base=2)))
+    assert jensen_shannon_distance([5, 0], [0, 9]) == 1.0
+    assert jensen_shannon_distance([1, 2], [10, 20]) == 0.0
+
+
+@pytest.mark.parametrize(("n", "m"), [(50, 80), (1000, 400), (3, 3)])
+def test_kolmogorov_smirnov_is_scipys(n, m):
+    reference, current = GENERATOR.normal(size=n).round(1), GENERATOR.normal(0.3, size=m).round(1)
+    axis = np.unique(np.concatenate([reference, current]))
+    counted = [np.array([(sample == value).sum() for value in axis]) for sample in (reference, current)]
+    expected = stats.ks_2samp(reference, current, method="asymp")
+    assert kolmogorov_smirnov(*counted) == pytest.approx((expected.statistic, expected.pvalue))
+
+
+def test_chi_square_is_scipys():
+    table = np.array([[30, 12, 0, 7], [20, 30, 0, 9]])
+    effect, p_value = chi_square(*table)
+    expected = stats.chi2_contingency(table[:, [0, 1, 3]], correction=False)
+    assert p_value == pytest.approx(expected.pvalue)
+    assert effect == pytest.approx(np.sqrt(expected.statistic / table.sum()))
+
+
+def test_benjamini_hochberg_is_scipys_and_skips_what_was_not_tested():
+    p_values = GENERATOR.random(25) ** 3
+    assert benjamini_hochberg(p_values.tolist()) == pytest.approx(stats.false_discovery_control(p_values).tolist())
+    assert benjamini_hochberg([None, 0.01, None, 0.04]) == pytest.approx([None, 0.02, None, 0.04])
+    assert benjamini_hochberg([]) == []
+
+
+def test_the_example_of_benjamini_and_hochberg_rejects_four():
+    """Benjamini and Hochberg (1995), section 4.1: fifteen p-values, four rejections at 0.05."""
+    p_values = [
+        0.0001, 0.0004, 0.0019, 0.0095, 0.0201, 0.0278, 0.0298, 0.0344,
+        0.0459, 0.3240, 0.4262, 0.5719, 0.6528, 0.7590, 1.0000,
+    ]  # fmt: skip
+    assert sum(p < 0.05 for p in benjamini_hochberg(p_values)) == 4
+
+
+@pytest.mark.parametrize("statistic", [population_stability_index, jensen_shannon_distance])
+def test_an_empty_sample_has_no_statistic(statistic):
+    assert statistic([0, 0], [1, 2]) is None
+    assert kolmogorov_smirnov([0, 0], [1, 2]) == chi_square([0, 0], [1, 2]) == (None, None)
+
+
+@given(counts, counts)
+def test_statistics_are_symmetric_bounded_and_zero_on_themselves(p, q):
+    index, distance = population_stability_index(p, q), jensen_shannon_distance(p, q)
+    if not sum(p) or not sum(q):
+        assert index is distance is None
+        return
+    assert index >= 0
+    assert 0 <= distance <= 1
+    assert population_stability_index(q, p) == pytest.approx(index)
+    assert jensen_shannon_distance(q, p) == pytest.approx(distance)
+    assert population_stability_index(p, p) == pytest.approx(0.0, abs=1e-12)
+    statistic, p_value = kolmogorov_smirnov(p, q)
+    effect, chance = chi_square(p, q)
+    assert all(0 <= value <= 1 for value in (statistic, p_value, effect, chance))
+
+
+@given(st.lists(st.floats(0, 1), max_size=30))
+def test_adjusted_p_values_keep_the_order_and_never_fall(p_values):
+    adjusted = benjamini_hochberg(p_values)
+    assert all(after >= before - 1e-12 for before, after in zip(p_values, adjusted, strict=True))
+    order = np.argsort(p_values, kind="stable")
+    assert all(np.diff(np.array(adjusted)[order]) >= -1e-12)
