@@ -3,16 +3,19 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mlops_assets.core.statistics import jensen_shannon_distance
 from mlops_assets.reports.figures import canvas
 
 SHOWN_FEATURES = 24
 HEAT_MAP_FEATURES = 40
 CATEGORIES = 8
+SHOWN_SHARE = 0.005
 _COLUMNS = 3
 
 
@@ -39,8 +42,9 @@ class FeatureHistogram:
 
     @property
     def distance(self) -> float:
-        """The total variation distance of the two sides, 0 to 1."""
-        return float(np.nansum(np.abs(canvas.floats(self.current) - canvas.floats(self.reference))) / 2)
+        """The Jensen-Shannon distance of the two sides, 0 to 1."""
+        sides = (np.nan_to_num(canvas.floats(side)) for side in (self.reference, self.current))
+        return jensen_shannon_distance(*sides) or 0.0
 
 
 def histograms(features: Sequence[FeatureHistogram], *, limit: int = SHOWN_FEATURES) -> bytes:
@@ -49,7 +53,7 @@ def histograms(features: Sequence[FeatureHistogram], *, limit: int = SHOWN_FEATU
     Bins are drawn equally wide whatever their edges are: on quantile bins a feature without drift is a flat line.
 
     Args:
-        features: In any order; drifted ones come first, then by total variation distance.
+        features: In any order; drifted ones come first, then by Jensen-Shannon distance.
         limit: At most this many panels; what is left out is counted under the last.
     """
     if not features:
@@ -85,47 +89,68 @@ def _panel(axes: Any, feature: FeatureHistogram) -> None:
 
 
 def _number_steps(axes: Any, feature: FeatureHistogram) -> None:
-    reference, current = canvas.floats(feature.reference), canvas.floats(feature.current)
+    reference, current = (np.nan_to_num(canvas.floats(side)) for side in (feature.reference, feature.current))
     n_between = max(min(len(feature.edges) - 1, len(reference)), 0)
-    bounds, apart = np.arange(n_between + 1), n_between + _filled(reference[n_between:], current[n_between:])
-    places = np.arange(len(apart)) * 1.5 + n_between + 1.0
-    color = _current_color(feature)
-    axes.stairs(np.nan_to_num(reference[:n_between]), bounds, fill=True, color=canvas.LIGHT_GRAY)
-    axes.stairs(np.nan_to_num(current[:n_between]), bounds, color=color, linewidth=1.8)
+    shown = _shown(reference, current, 0.0)
+    between, apart = shown[shown < n_between], _shown(reference, current, SHOWN_SHARE)
+    between = np.arange(between.min(), between.max() + 1) if len(between) else between
+    apart = apart[apart >= n_between]
+    color, bounds, places = _current_color(feature), np.arange(len(between) + 1), np.arange(len(apart)) * 1.5
+    places += len(between) + 1.0
+    axes.stairs(reference[between], bounds, fill=True, color=canvas.LIGHT_GRAY)
+    axes.stairs(current[between], bounds, color=color, linewidth=1.8)
     axes.bar(places, reference[apart], width=1, color=canvas.LIGHT_GRAY)
     axes.bar(places, current[apart], width=1, fill=False, edgecolor=color, linewidth=1.8)
-    step = max(math.ceil(n_between / 4), 1)
-    last = n_between - step // 2 if len(apart) else n_between  # room for the name of the bin apart
-    inner = range(0, last + 1, step) if n_between else ()
     names = dict(enumerate(feature.labels, start=n_between))
-    texts = [*(_edge_text(feature.edges, index) for index in inner), *(names.get(int(index), "") for index in apart)]
-    axes.set_xticks([*inner, *places], [canvas.legible(text, 9) for text in texts])
+    ticks = _edge_ticks([feature.edges[index] for index in (*between, between[-1] + 1)] if len(between) else [])
+    ticks = [tick for tick in ticks if not len(apart) or tick[0] <= len(between) - 1]  # room for the bin apart
+    ticks += [(float(place), names.get(int(index), "")) for place, index in zip(places, apart, strict=True)]
+    axes.set_xticks([place for place, _ in ticks], [canvas.legible(text, 9) for _, text in ticks])
     canvas.percent_axis(axes.yaxis, n_ticks=3)
     axes.set_ylim(bottom=0)
 
 
-def _filled(reference: NDArray[np.float64], current: NDArray[np.float64]) -> NDArray[np.intp]:
-    return np.flatnonzero(np.nan_to_num(reference) + np.nan_to_num(current))
+def _shown(reference: NDArray[np.float64], current: NDArray[np.float64], share: float) -> NDArray[np.intp]:
+    return np.flatnonzero(np.maximum(reference, current) > share)
 
 
-def _edge_text(edges: Sequence[float], index: int) -> str:
-    value = edges[index]
-    if math.isfinite(value):
-        return f"{value:.3g}"
-    neighbor = edges[1] if index == 0 else edges[-2]
-    return f"{'<' if index == 0 else '≥'} {neighbor:.3g}" if math.isfinite(neighbor) else "∞"
+def _edge_ticks(edges: Sequence[float]) -> list[tuple[float, str]]:
+    """Return about four places and texts; a bin that holds one value is named in its middle.
+
+    Example:
+        >>> _edge_ticks([-math.inf, 5, 10, 10, math.inf])
+        [(0, '< 5'), (1, '5'), (2.5, '10'), (3.5, '> 10')]
+    """
+    ticks: list[tuple[float, str]] = []
+    for index, (low, high) in enumerate(pairwise(edges)):
+        if low == high:
+            ticks = [tick for tick in ticks if tick[0] != index] + [(index + 0.5, _number_text(low))]
+        elif not ticks or ticks[-1][0] != index - 0.5:
+            ticks.append((index, _number_text(low) if math.isfinite(low) else f"< {_number_text(high)}"))
+    if len(edges) > 1 and edges[-1] != edges[-2] and math.isfinite(edges[-1]):
+        ticks.append((len(edges) - 1, _number_text(edges[-1])))
+    elif len(edges) > 2 and edges[-1] == math.inf and edges[-2] == edges[-3]:
+        ticks.append((len(edges) - 1.5, f"> {_number_text(edges[-2])}"))
+    ticks = [tick for tick in ticks if "∞" not in tick[1]]
+    return ticks[:: max(math.ceil(len(ticks) / 4), 1)]
+
+
+def _number_text(value: float) -> str:
+    if not math.isfinite(value):
+        return "∞"
+    return f"{value:.0f}" if 100 <= abs(value) < 1e6 else f"{value:.3g}"
 
 
 def _category_bars(axes: Any, feature: FeatureHistogram) -> None:
-    reference, current = canvas.floats(feature.reference), canvas.floats(feature.current)
-    filled = _filled(reference, current)
-    order = filled[np.argsort(-np.nan_to_num(np.maximum(reference, current))[filled], kind="stable")]
+    reference, current = (np.nan_to_num(canvas.floats(side)) for side in (feature.reference, feature.current))
+    shown = _shown(reference, current, 0.0)
+    order = shown[np.argsort(-np.maximum(reference, current)[shown], kind="stable")]
     kept, pooled = order[:CATEGORIES], order[CATEGORIES:]
     names = [canvas.legible(feature.labels[index], 14) for index in kept]
     rows = [reference[kept], current[kept]]
     if len(pooled):
         names.append(f"{len(pooled)} others")
-        rows = [np.append(row, np.nansum(side[pooled])) for row, side in zip(rows, (reference, current), strict=True)]
+        rows = [np.append(row, side[pooled].sum()) for row, side in zip(rows, (reference, current), strict=True)]
     places = np.arange(len(names))
     axes.barh(places, rows[0], height=0.8, color=canvas.LIGHT_GRAY)
     axes.barh(places, rows[1], height=0.32, color=_current_color(feature))
