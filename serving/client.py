@@ -25,6 +25,8 @@ from serving.client_values import column_of, microseconds_of, value_of
 MAXIMUM_LABELS_A_CALL = 1000
 _FIRST_PAUSE_SECONDS = 0.05
 _LONGEST_PAUSE_SECONDS = 1.0
+# CANCELLED is what grpc's server says to a call that reaches it while it stops: the call was not accepted.
+_RETRIED = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED})
 
 Value = float | int | bool | str | None
 T = TypeVar("T")
@@ -73,8 +75,10 @@ class PendingPrediction:
         """Wait for the answer; asks again under the same request id if the server was not available."""
         try:
             return _prediction_of(self._call.result())
+        except grpc.FutureCancelledError:
+            return self._again()
         except grpc.RpcError as error:
-            if error.code() is grpc.StatusCode.UNAVAILABLE:
+            if error.code() in _RETRIED:
                 return self._again()
             raise error_of(error) from None
 
@@ -242,8 +246,7 @@ class Client:
             try:
                 return call()
             except grpc.RpcError as error:
-                unavailable = error.code() is grpc.StatusCode.UNAVAILABLE
-                if not (retry and unavailable and time.monotonic() + pause < deadline):
+                if not (retry and error.code() in _RETRIED and time.monotonic() + pause < deadline):
                     raise error_of(error) from None
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)

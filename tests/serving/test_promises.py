@@ -73,11 +73,9 @@ def test_a_stop_under_load_finishes_accepted_calls_and_ships_everything(busy_ser
         assert server.terminate() == 0
         assert time.monotonic() - began < 15
     assert len(load.answers) >= acknowledged_before
-    # Later calls find nobody; none was accepted and then dropped.
-    assert {str(failure).split(":")[0] for failure in load.failures} <= {"UNAVAILABLE"}
-    shipped = server.shipped()
-    assert set(load.acknowledged) <= set(shipped)
-    assert len(shipped) == len(set(shipped))
+    # Later calls find nobody. None was accepted and then dropped: what is logged is what was answered.
+    assert {str(failure).split(":")[0] for failure in load.failures} <= {"UNAVAILABLE", "CANCELLED"}
+    assert sorted(load.acknowledged) == sorted(server.shipped())
     assert not server.address_file.exists()
     assert [entry.name for entry in (server.home / "journals").iterdir()] == [".shipper.lock"]
 

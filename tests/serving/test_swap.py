@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from serving.client import Client
-from serving.errors import ModelUnavailableError
+from serving.errors import ModelNotFoundError, ModelUnavailableError
 from serving.formats.release import ReleaseStore
 from serving.scoring.host import ModelHost
 from serving.scoring.last_known_good import LastKnownGood
@@ -186,6 +186,12 @@ def test_a_damaged_release_document_keeps_the_old_version(store: ReleaseStore, h
     assert host.model(MODEL).version == "1"
 
 
+def _refusal_of(client: Client) -> str:
+    with pytest.raises((ModelUnavailableError, ModelNotFoundError)) as caught:
+        client.predict(MODEL, ROW)
+    return str(caught.value) if caught.type is ModelUnavailableError else ""
+
+
 def test_a_server_without_any_model_is_alive_and_not_ready_until_one_is_promoted(
     new_server: Callable[..., RunningServer],
 ):
@@ -193,8 +199,11 @@ def test_a_server_without_any_model_is_alive_and_not_ready_until_one_is_promoted
     with server.client(retry_seconds=0) as client:
         assert (server.http("/livez")[0], server.http("/readyz")[0]) == (200, 503)
         assert not client.health()
+        append_release(server.store, None)
+        eventually(lambda: "toy" in _refusal_of(client), what="the empty release")
         promote(server.store, 1)
-        assert client.wait_until_healthy(MODEL, seconds=5)
+        with server.client(retry_seconds=10) as patient:
+            assert patient.predict(MODEL, ROW).model_version == "1"
         eventually(lambda: server.http("/readyz")[0] == 200, what="readiness")
 
 
@@ -235,14 +244,3 @@ def test_only_the_bundles_in_use_are_remembered(store: ReleaseStore, host: Model
         promote(store, version)
         host.poll()
     assert [folder.name for folder in (tmp_path / "cache" / "bundles").iterdir()] == [host.model(MODEL).digest]
-
-
-def test_the_client_asks_again_while_no_model_is_there(new_server: Callable[..., RunningServer]):
-    server = new_server()
-    append_release(server.store, None)
-    server.start()
-    with server.client(retry_seconds=0) as impatient, pytest.raises(ModelUnavailableError):
-        impatient.predict(MODEL, ROW)
-    promote(server.store, 1)
-    with Client(server.address) as patient:
-        assert patient.predict(MODEL, ROW).model_version == "1"
