@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from mlops_assets.core.pipelines import pipeline_input
+from mlops_assets.core.pipelines import one_thread, pipeline_input
 from mlops_assets.core.schema import frame_matrices
 from mlops_assets.errors import ConversionError
 from serving.formats.contract import Contract, Numbers, Texts
@@ -73,7 +73,8 @@ def parity(
     numbers, texts = frame_matrices(frame, contract)
     probes = boundary_rows(numbers, texts, contract)
     numbers, texts = np.concatenate([numbers, probes[0]]), np.concatenate([texts, probes[1]])
-    expected = pipeline.predict_proba(pipeline_input(numbers, texts))[:, 1]
+    with one_thread():
+        expected = pipeline.predict_proba(pipeline_input(numbers, texts))[:, 1]
     differences = np.abs(predictor.scores(numbers, texts) - expected)
     largest = float(np.max(differences, initial=0.0))
     if not largest <= tolerance:

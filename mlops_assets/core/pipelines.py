@@ -4,6 +4,8 @@ What does not: native `categorical_features`, NaN inside a random forest, `add_i
 float64 inputs. So numbers are float32 from the start, texts are encoded here, and the forest's NaN are filled.
 """
 
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -59,7 +61,9 @@ def suggest_params(trial: "Trial", algorithm: Algorithm) -> Params:
             }
 
 
-def make_pipeline(algorithm: Algorithm, params: Params, contract: Contract, *, seed: int = 0) -> "Pipeline":
+def make_pipeline(
+    algorithm: Algorithm, params: Params, contract: Contract, *, seed: int = 0, ignored: Collection[int] = ()
+) -> "Pipeline":
     """Return an unfitted pipeline over `pipeline_input`'s columns, on one thread.
 
     Args:
@@ -67,6 +71,7 @@ def make_pipeline(algorithm: Algorithm, params: Params, contract: Contract, *, s
         params: The estimator's.
         contract: Its numbers, then its texts, are the columns; either may be absent.
         seed: Of everything random in it.
+        ignored: Positions of columns to leave out, see `empty_columns`.
     """
     from sklearn.compose import ColumnTransformer
     from sklearn.pipeline import Pipeline
@@ -75,7 +80,7 @@ def make_pipeline(algorithm: Algorithm, params: Params, contract: Contract, *, s
     numbers, texts = _preparation(algorithm, seed)
     parts = [
         # Conversion of two inputs needs integer columns: names are looked up in the first input only.
-        ("numbers", numbers, list(range(n_numbers))),
+        ("numbers", numbers, [place for place in range(n_numbers) if place not in ignored]),
         ("texts", texts, list(range(n_numbers, n_numbers + n_texts))),
     ]
     columns = ColumnTransformer([part for part in parts if part[2]])
@@ -90,7 +95,7 @@ def _preparation(algorithm: Algorithm, seed: int) -> tuple[Any, Any]:
     from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler, TargetEncoder
 
     folds = StratifiedKFold(5, shuffle=True, random_state=seed)
-    imputer = SimpleImputer(strategy="median", keep_empty_features=True)
+    imputer = SimpleImputer(strategy="median")
     match algorithm:
         case "logistic_regression":
             return Pipeline([("fill", imputer), ("scale", StandardScaler())]), OneHotEncoder(handle_unknown="ignore")
@@ -136,7 +141,23 @@ def pipeline_input(numbers: Numbers, texts: Texts) -> "pd.DataFrame":
     )
 
 
+def empty_columns(features: "pd.DataFrame") -> list[int]:
+    """Return the positions of columns without any value: no estimator learns from them, and some fail on them."""
+    return [int(place) for place in np.flatnonzero(features.isna().all().to_numpy())]
+
+
 def scores_of(pipeline: "Pipeline", frame: "pd.DataFrame", contract: Contract) -> Numbers:
     """Return a fitted pipeline's probability of the positive label, shape (n_rows,)."""
-    probabilities = pipeline.predict_proba(pipeline_input(*frame_matrices(frame, contract)))
+    with one_thread():
+        probabilities = pipeline.predict_proba(pipeline_input(*frame_matrices(frame, contract)))
     return np.asarray(probabilities[:, 1], dtype=np.float64)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Pin OpenMP and BLAS to one thread: two contended threads are slower than one."""
+    import sklearn.ensemble  # noqa: F401  (loads the thread pools that are to be limited)
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+    with threadpool_limits(limits=1):
+        yield

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mlops_assets.errors import ContractViolationError
 from mlops_assets.spec import Category, ModelSpec, Number
@@ -72,6 +73,11 @@ def frame_matrices(frame: "pd.DataFrame", contract: Contract) -> tuple[Numbers, 
         column = frame[text.name].astype(object)
         texts[:, place] = column.where(column.notna(), "").to_numpy()
     return numbers, texts
+
+
+def binary_labels(column: "pd.Series[Any]", positive: str) -> NDArray[np.int_]:
+    """Return 1 where a label column holds the positive label, else 0, shape (n_rows,)."""
+    return np.asarray(column == positive, dtype=np.int_)
 
 
 def matrices_frame(numbers: Numbers, texts: Texts, contract: Contract) -> "pd.DataFrame":

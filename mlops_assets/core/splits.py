@@ -131,8 +131,10 @@ def require_both_classes(rows: LabeledRows, name: str, *, minimum: int = MINIMUM
     """Refuse rows that can not be learned from.
 
     Raises:
-        InsufficientDataError: A class has fewer rows than the minimum.
+        InsufficientDataError: A class has fewer rows than the minimum, or no feature has a value.
     """
+    if rows.features.isna().all(axis=None):
+        raise InsufficientDataError(f"no feature has a value in the rows for {name}")
     if rows.n_rarer < minimum:
         raise InsufficientDataError(
             f"{len(rows.labels)} labeled rows for {name}, {rows.n_rarer} of the rarer class; {minimum} are needed"

@@ -5,8 +5,7 @@ a fit, a search or a calibration.
 """
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, cast
 
@@ -14,7 +13,7 @@ import numpy as np
 
 from mlops_assets.core.conversion import parity, to_onnx
 from mlops_assets.core.performance import Performance, evaluate, row_log_losses
-from mlops_assets.core.pipelines import DEFAULTS, Params, make_pipeline, suggest_params
+from mlops_assets.core.pipelines import DEFAULTS, Params, empty_columns, make_pipeline, one_thread, suggest_params
 from mlops_assets.core.splits import (
     Fold,
     LabeledRows,
@@ -131,7 +130,7 @@ def search(
     for algorithm in policy.algorithms:
         start = {f"{algorithm}.{name}": value for name, value in DEFAULTS[algorithm].items()}
         study.enqueue_trial({"algorithm": algorithm, **start})
-    with _one_thread():
+    with one_thread():
         study.optimize(
             lambda trial: _objective(trial, folds, spec),
             n_trials=policy.trials,
@@ -158,7 +157,7 @@ def fit_final(found: SearchResult, train: "pd.DataFrame", validation: "pd.DataFr
 
     rows = labeled_rows(pd.concat([train, validation], ignore_index=True), spec)
     require_both_classes(rows, "training")
-    with _one_thread():
+    with one_thread():
         return _fitted(found.algorithm, found.params, rows, spec)
 
 
@@ -184,7 +183,7 @@ def permutation_importances(
     def loss(features: "pd.DataFrame") -> float:
         return float(row_log_losses(pipeline.predict_proba(features)[:, 1], rows.labels).mean())
 
-    with _one_thread():
+    with one_thread():
         before = loss(rows.features)
         importances = {}
         for column, name in enumerate(spec.feature_names):
@@ -238,19 +237,10 @@ def _validate(best: TrialRecord, fold: Fold, spec: ModelSpec) -> Performance:
 def _fitted(algorithm: Algorithm, params: Params, rows: LabeledRows, spec: ModelSpec) -> "Pipeline":
     from sklearn.exceptions import ConvergenceWarning
 
-    pipeline = make_pipeline(algorithm, params, spec.contract, seed=spec.training.seed)
+    ignored = empty_columns(rows.features)
+    pipeline = make_pipeline(algorithm, params, spec.contract, seed=spec.training.seed, ignored=ignored)
     with warnings.catch_warnings():
         # A candidate that has not converged is judged by its log loss like any other.
         warnings.simplefilter("ignore", ConvergenceWarning)
         pipeline.fit(rows.features, rows.labels)
     return pipeline
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Pin OpenMP and BLAS to one thread: contended trials of two threads are slower than one after the other."""
-    import sklearn.ensemble  # noqa: F401  (loads the thread pools that are to be limited)
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
-
-    with threadpool_limits(limits=1):
-        yield
