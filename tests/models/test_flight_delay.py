@@ -1,0 +1,77 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from mlops_assets.models import _flights_data, flight_delay
+
+SPEC = flight_delay.spec
+WEEK = pd.Timedelta(weeks=1)
+
+
+@pytest.fixture(scope="module")
+def flights() -> pd.DataFrame:
+    return _flights_data.flights()
+
+
+@pytest.fixture(scope="module")
+def source(flights) -> pd.DataFrame:
+    return flights[flights["event_time"] < flight_delay.SOURCE_ENDS]
+
+
+def test_source_and_traffic_are_the_first_weeks_and_the_rest(monkeypatch, flights):
+    monkeypatch.setattr(_flights_data, "flights", lambda: flights)
+    source, traffic = SPEC.source(), SPEC.traffic()
+    assert (len(source), len(traffic)) == (23_960, 304_561)
+    assert source["event_time"].max() < flight_delay.SOURCE_ENDS <= traffic["event_time"].min()
+    assert "observed_at" not in source
+    assert set(traffic.columns) - set(source.columns) == {"observed_at"}
+
+
+def test_cancelled_flights_are_not_there_and_diverted_ones_are_unlabeled(flights):
+    assert len(flights) == 328_521
+    assert int(flights["arrival"].notna().sum()) == 327_346
+    assert (flights["arrival"].isna() == flights["observed_at"].isna()).all()
+
+
+def test_the_known_share_is_late(flights):
+    assert (flights["arrival"].dropna() == "late").mean() == pytest.approx(0.237, abs=0.0005)
+
+
+def test_a_label_is_known_after_push_back_and_within_its_horizon(flights):
+    delay = (flights["observed_at"] - flights["event_time"]).dropna()
+    assert delay.min() > pd.Timedelta(0)
+    assert delay.max() < SPEC.windows.label_horizon
+
+
+def test_a_flight_is_one_row(flights):
+    assert not flights.duplicated(["entity_key", "event_time"]).any()
+    assert flights["event_time"].is_monotonic_increasing
+
+
+def test_the_first_flight_of_the_year_is_as_printed_in_the_timetable(flights):
+    first = flights.set_index("entity_key").loc["UA1545-EWR-2013-01-01"]
+    assert first["event_time"] == pd.Timestamp("2013-01-01 05:17", tz="America/New_York")
+    assert first["observed_at"] == pd.Timestamp("2013-01-01 08:30", tz="America/Chicago")
+    assert first["scheduled_block_minutes"] == 4 * 60 + 4
+    assert (first["scheduled_minute"], first["day_of_week"], first["destination"]) == (315, 2, "IAH")
+
+
+def test_nothing_from_after_push_back_is_a_feature():
+    never = {"dep_time", "arr_time", "air_time", "arr_delay", "arrival", "observed_at"}
+    assert not never & set(SPEC.feature_names)
+
+
+def test_missing_values_are_kept_and_a_broken_wind_reading_is_one(flights):
+    missing = flights[["wind_gust", "pressure", "plane_age", "departure_delay"]].isna().mean()
+    np.testing.assert_allclose(missing, [0.763, 0.111, 0.164, 0], atol=0.001)
+    assert flights["wind_speed"].max() < 50
+
+
+def test_every_week_has_thousands_of_rows(flights):
+    weeks = (flights["event_time"] - SPEC.windows.anchor) // WEEK
+    assert weeks.value_counts().loc[range(52)].min() > 5000
+
+
+def test_weather_is_declared_seasonal():
+    seasonal = {feature.name for feature in SPEC.features if feature.seasonal}
+    assert seasonal == set(_flights_data.WEATHER.values())
