@@ -4,14 +4,14 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from serving.errors import RequestConflictError
 
 MAXIMUM_AGE_SECONDS = 300.0
 MAXIMUM_IDS = 100_000
+MAXIMUM_ROWS = 500_000
 
 T = TypeVar("T")
 
@@ -20,53 +20,75 @@ T = TypeVar("T")
 class _Entry(Generic[T]):
     payload: bytes
     since: float
-    answer: "Future[T]" = field(default_factory=Future)
+    rows: int
+    answer: T | None = None
+    error: BaseException | None = None
+    awaited: bool = False
 
 
 class RecentAnswers(Generic[T]):
-    """Answers of the last five minutes, at most 100,000, by (model, request id)."""
+    """Answers of the last five minutes by (model, request id), bounded in ids and in rows."""
 
-    def __init__(self, *, seconds: float = MAXIMUM_AGE_SECONDS, ids: int = MAXIMUM_IDS) -> None:
-        self._seconds, self._ids = seconds, ids
+    def __init__(
+        self, *, seconds: float = MAXIMUM_AGE_SECONDS, ids: int = MAXIMUM_IDS, rows: int = MAXIMUM_ROWS
+    ) -> None:
+        self._seconds, self._ids, self._rows = seconds, ids, rows
         self._entries: OrderedDict[tuple[str, str], _Entry[T]] = OrderedDict()
-        self._guard = threading.Lock()
+        self._n_rows = 0
+        self._settled = threading.Condition()
 
-    def once(self, key: tuple[str, str], payload: bytes, compute: Callable[[], T]) -> T:
+    def once(self, key: tuple[str, str], payload: bytes, compute: Callable[[], T], *, rows: int = 1) -> T:
         """Return the answer given to this request id before, or compute and remember it.
 
         Args:
             key: Model and request id.
             payload: Digest of everything else in the request.
-            compute: Scores and journals; also called again after it failed.
+            compute: Scores and journals; called again by the next retry if it fails.
+            rows: Size of the answer.
 
         Raises:
             RequestConflictError: The id came before with another payload.
         """
         now = time.monotonic()
-        with self._guard:
-            self._forget_before(now - self._seconds)
+        with self._settled:
             entry = self._entries.get(key)
-            if entry is not None and entry.payload != payload:
-                raise RequestConflictError(f"request id {key[1][:80]!r} was used for another payload")
-            first = entry is None
-            if entry is None:
-                entry = self._entries[key] = _Entry(payload, now)
-        if not first:
-            return entry.answer.result()
+            if entry is not None and entry.since > now - self._seconds:
+                return self._answer_of(entry, key, payload)
+            self._make_room(now, rows)
+            entry = self._entries[key] = _Entry(payload, now, rows)
+            self._n_rows += rows
         try:
             answer = compute()
         except BaseException as error:
-            with self._guard:
+            with self._settled:
+                entry.error = error
                 if self._entries.get(key) is entry:
-                    del self._entries[key]
-            entry.answer.set_exception(error)
+                    self._forget(key)
+                self._settled.notify_all()
             raise
-        entry.answer.set_result(answer)
+        entry.answer = answer
+        if entry.awaited:
+            with self._settled:
+                self._settled.notify_all()
         return answer
 
-    def _forget_before(self, time_limit: float) -> None:
+    def _answer_of(self, entry: _Entry[T], key: tuple[str, str], payload: bytes) -> T:
+        if entry.payload != payload:
+            raise RequestConflictError(f"request id {key[1][:80]!r} was used for another payload")
+        entry.awaited = True
+        self._settled.wait_for(lambda: entry.answer is not None or entry.error is not None)
+        if entry.error is not None:
+            raise entry.error
+        assert entry.answer is not None
+        return entry.answer
+
+    def _make_room(self, now: float, rows: int) -> None:
         while self._entries:
-            oldest = next(iter(self._entries.values()))
-            if oldest.since >= time_limit and len(self._entries) < self._ids:
+            key, oldest = next(iter(self._entries.items()))
+            room = len(self._entries) < self._ids and self._n_rows + rows <= self._rows
+            if room and oldest.since > now - self._seconds:
                 return
-            self._entries.popitem(last=False)
+            self._forget(key)
+
+    def _forget(self, key: tuple[str, str]) -> None:
+        self._n_rows -= self._entries.pop(key).rows

@@ -7,6 +7,7 @@ A row travels as two matrices in the order of the contract: `numbers` (float64, 
 
 import hashlib
 import json
+import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -101,6 +102,23 @@ class Contract:
         found = [*self._number_violations(numbers), *self._text_violations(texts)]
         if found:
             raise ContractError(found)
+
+    def admits(self, numbers: list[float], texts: list[str]) -> bool:
+        """Return whether one row is possible: what `check` finds, ten times faster for a single row."""
+        for value, (lowest, highest, number) in zip(numbers, self._limits, strict=True):
+            if not lowest <= value <= highest:
+                if not (number.nullable and math.isnan(value)):
+                    return False
+            elif number.integer and not value.is_integer():
+                return False
+        for text, feature, admitted in zip(texts, self.texts, self._admitted, strict=True):
+            if text not in admitted if admitted is not None else not (text or feature.nullable):
+                return False
+        return True
+
+    @cached_property
+    def _limits(self) -> list[tuple[float, float, NumberFeature]]:
+        return list(zip(self._bounds[0].tolist(), self._bounds[1].tolist(), self.numbers, strict=True))
 
     @cached_property
     def _bounds(self) -> tuple[Numbers, Numbers]:

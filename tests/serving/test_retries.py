@@ -80,6 +80,14 @@ def test_a_failure_is_told_to_all_who_wait_and_is_not_remembered():
     assert answers.once(KEY, b"p", lambda: 2) == 2
 
 
+def test_large_answers_are_forgotten_sooner():
+    answers = RecentAnswers[int](rows=10)
+    for number in range(3):
+        answers.once(("toy", str(number)), b"p", lambda n=number + 1: n, rows=5)
+    assert answers.once(("toy", "1"), b"p", lambda: 8) == 2
+    assert answers.once(("toy", "0"), b"p", lambda: 7) == 7
+
+
 def test_answers_are_forgotten_by_age_and_by_number():
     aged = RecentAnswers[int](seconds=0.05)
     aged.once(KEY, b"p", lambda: 1)
@@ -87,6 +95,6 @@ def test_answers_are_forgotten_by_age_and_by_number():
     assert aged.once(KEY, b"other", lambda: 2) == 2
     few = RecentAnswers[int](ids=2)
     for number in range(3):
-        few.once(("toy", str(number)), b"p", lambda n=number: n)
-    assert few.once(("toy", "2"), b"p", lambda: 8) == 2
+        few.once(("toy", str(number)), b"p", lambda n=number + 1: n)
+    assert few.once(("toy", "2"), b"p", lambda: 8) == 3
     assert few.once(("toy", "0"), b"p", lambda: 7) == 7
