@@ -35,11 +35,13 @@ def assert_each_is_in_the_lake_once(server: RunningServer, acknowledged: list[st
 
 
 def kill_under_load(server: RunningServer, kills: int) -> list[str]:
-    """Kill workers and the shipper in turn; the clients retry, as clients do."""
+    """Kill workers and the shipper in turn, each while calls are answered; the clients retry, as clients do."""
     chooser = random.Random(11)
     with load_on(server.address) as load:
         for turn in range(kills):
-            time.sleep(chooser.uniform(0.1, 0.6))
+            before = len(load.answers)
+            time.sleep(chooser.uniform(0.1, 0.4))
+            eventually(lambda n=before: len(load.answers) > n + 10, seconds=30, what="answers between kills")
             module = "shipper" if turn % 3 == 2 else "worker"
             processes = eventually(lambda m=module: server.children(m), what=f"a {module}")
             chooser.choice(processes).kill()
