@@ -243,7 +243,7 @@ class ModelSpec:
     @cached_property
     def feature_names(self) -> list[str]:
         """Numbers, then categories."""
-        return [feature.name for feature in (*self.numbers, *self.categories)]
+        return [*(number.name for number in self.numbers), *(category.name for category in self.categories)]
 
     @cached_property
     def contract(self) -> Contract:

@@ -78,7 +78,7 @@ def build_monitoring_assets(spec: ModelSpec) -> list[dg.AssetsDefinition]:
     )
     def drift_report(
         context: dg.AssetExecutionContext, lake: LakeResource, releases: ReleaseStoreResource
-    ) -> dg.MaterializeResult:  # type: ignore[type-arg]
+    ) -> Any:
         """One monitoring window's features against the profile inside the *production* bundle.
 
         A feature has drifted if enough of Kolmogorov-Smirnov (Benjamini-Hochberg), population stability index and
@@ -98,7 +98,8 @@ def build_monitoring_assets(spec: ModelSpec) -> list[dg.AssetsDefinition]:
             window, bundle.manifest.version, release.generation, drift.verdict, drift.n_rows, drift.drifted_features
         )
         metadata = drift_metadata(spec, lake.tables, settings().reports, report, profile, counts, drift)
-        return dg.MaterializeResult(value=report, metadata=metadata, check_results=[drift_check(report)])
+        yield drift_check(report)
+        yield dg.MaterializeResult(value=report, metadata=metadata)
 
     @dg.asset(
         **asset_attributes(spec, "monitoring", kinds={"scikitlearn", "deltalake"}),
@@ -113,7 +114,7 @@ def build_monitoring_assets(spec: ModelSpec) -> list[dg.AssetsDefinition]:
     )
     def performance_report(
         context: dg.AssetExecutionContext, lake: LakeResource, releases: ReleaseStoreResource
-    ) -> dg.MaterializeResult:  # type: ignore[type-arg]
+    ) -> Any:
         """One window's predictions against their labels, with the constant predictor beside them.
 
         Made when the window's labels have had their horizon, and again when labels come late or are corrected. The
@@ -144,7 +145,8 @@ def build_monitoring_assets(spec: ModelSpec) -> list[dg.AssetsDefinition]:
         metadata = performance_metadata(
             spec, lake.tables, releases.store, settings().reports, report, labelled, overall
         )
-        return dg.MaterializeResult(value=report, metadata=metadata, check_results=[accuracy_check(spec, report)])
+        yield accuracy_check(spec, report)
+        yield dg.MaterializeResult(value=report, metadata=metadata)
 
     return [drift_report, performance_report]
 
@@ -244,10 +246,11 @@ def store_drift(
 def measure_performance(spec: ModelSpec, bundle: Bundle, labelled: "pd.DataFrame") -> "Performance | None":
     """Return the metrics of labelled rows, or None without any."""
     from mlops_assets.core.performance import evaluate
+    from mlops_assets.core.schema import binary_labels
 
     if labelled.empty:
         return None
-    truth = (labelled["observed_label"] == spec.label.positive).astype(int).to_numpy()
+    truth = binary_labels(labelled["observed_label"], spec.label.positive)
     prior = bundle.manifest.metrics.get("prior", 0.5)
     return evaluate(labelled["score"].to_numpy(), truth, threshold=spec.label.threshold, prior=prior)
 

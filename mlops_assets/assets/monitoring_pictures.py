@@ -7,6 +7,7 @@ import dagster as dg
 
 from mlops_assets.core.bins import category_bins, number_bins
 from mlops_assets.core.profile import CategoryProfile, Counts, Profile
+from mlops_assets.core.schema import binary_labels
 from mlops_assets.core.triggers import accuracy_threshold
 from mlops_assets.lake.metrics import history_of, latest_summaries
 from mlops_assets.lake.tables import Lake
@@ -90,7 +91,7 @@ def performance_metadata(
     over_time = accuracy_picture(spec, lake, store, threshold)
     pictures = [html.Picture(png=over_time, alt="Accuracy with its interval over the windows, promotions marked")]
     if overall is not None and overall.auc is not None:
-        truth = (labelled["observed_label"] == spec.label.positive).astype(int).to_numpy()
+        truth = binary_labels(labelled["observed_label"], spec.label.positive)
         scores = labelled["score"].to_numpy()
         pictures += [
             html.Picture(

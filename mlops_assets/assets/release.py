@@ -96,7 +96,7 @@ def build_release_assets(spec: ModelSpec) -> list[dg.AssetsDefinition]:
         """
         try:
             release = decide(
-                spec, releases.store, trained_model, model_evaluation, tags=context.run.tags, run_id=context.run_id
+                spec, releases.store, trained_model, model_evaluation, tags=context.run.tags, run_id=context.run.run_id
             )
         except (MlopsError, ReleaseConflictError) as error:
             raise dg.Failure(str(error), allow_retries=False) from None
@@ -145,6 +145,7 @@ def build_release_assets(spec: ModelSpec) -> list[dg.AssetsDefinition]:
 def evaluate_candidate(spec: ModelSpec, lake: Lake, store: ReleaseStore, trained: TrainedModel) -> ModelEvaluation:
     """Score champion and challenger on rows that neither has seen, and decide."""
     from mlops_assets.core.promotion import decide_promotion
+    from mlops_assets.core.schema import binary_labels
 
     latest = store.latest(spec.name)
     champion = latest.routing.production if latest else None
@@ -153,7 +154,7 @@ def evaluate_candidate(spec: ModelSpec, lake: Lake, store: ReleaseStore, trained
     decision = decide_promotion(
         challenger=_scores(store, trained.bundle, holdout),
         champion=None if champion is None else _scores(store, champion.bundle, holdout),
-        labels=(holdout[spec.label.name] == spec.label.positive).astype(int).to_numpy(),
+        labels=binary_labels(holdout[spec.label.name], spec.label.positive),
         policy=spec.gate,
         prior=prior,
         threshold=spec.label.threshold,

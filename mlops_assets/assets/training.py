@@ -115,7 +115,7 @@ def fit_candidate(
     """
     from mlops_assets.core.performance import evaluate
     from mlops_assets.core.profile import build_profile
-    from mlops_assets.core.schema import frame_matrices
+    from mlops_assets.core.schema import binary_labels, frame_matrices
     from mlops_assets.core.training import fit_final, parity, permutation_importances, search, split, to_onnx
     from serving.scoring.predictor import Predictor
 
@@ -128,7 +128,7 @@ def fit_candidate(
     predictor = Predictor(model_bytes)
     difference = parity(pipeline, predictor, frame, contract)
     scores = predictor.scores(*frame_matrices(parts.holdout, contract))
-    truth = (parts.holdout[label.name] == label.positive).astype(int).to_numpy()
+    truth = binary_labels(parts.holdout[label.name], label.positive)
     fitted = (parts.train[label.name] == label.positive).mean()
     before_holdout = frame[frame["event_time"] < holdout_start(reference.end, spec.training)]
     return FittedCandidate(
@@ -172,7 +172,7 @@ def register_candidate(
             data_version=reference.content,
             code_version=CODE_VERSION,
             mlflow_run_id=run_id,
-            dagster_run_id=context.run_id,
+            dagster_run_id=context.run.run_id,
             algorithm=candidate.search.algorithm,
             metrics=metrics,
             libraries={"python": platform.python_version(), **{name: library_version(name) for name in LIBRARIES}},

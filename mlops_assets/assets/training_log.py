@@ -53,9 +53,10 @@ def _log_trials(mlflow: Any, candidate: "FittedCandidate") -> None:
 def _log_pictures(mlflow: Any, spec: ModelSpec, candidate: "FittedCandidate") -> None:
     import numpy as np
 
+    from mlops_assets.core.schema import binary_labels
     from mlops_assets.reports import figures
 
-    truth = (candidate.split.holdout[spec.label.name] == spec.label.positive).astype(int).to_numpy()
+    truth = binary_labels(candidate.split.holdout[spec.label.name], spec.label.positive)
     answered = (candidate.holdout_scores >= spec.label.threshold).astype(int)
     matrix = np.zeros((2, 2), dtype=int)
     np.add.at(matrix, (truth, answered), 1)

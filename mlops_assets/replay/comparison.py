@@ -52,13 +52,13 @@ def compare(spec: ModelSpec, lake: Lake, store: ReleaseStore, windows: list[Wind
 def _scores(spec: ModelSpec, bundle: Any, labelled: "pd.DataFrame") -> "pd.DataFrame":
     import pandas as pd
 
-    from mlops_assets.core.schema import frame_matrices
+    from mlops_assets.core.schema import binary_labels, frame_matrices
     from serving.scoring.predictor import Predictor
 
     frozen = Predictor.of_bundle(bundle).scores(*frame_matrices(labelled, bundle.contract))
     return pd.DataFrame(
         {
-            "truth": (labelled["observed_label"] == spec.label.positive).astype(int),
+            "truth": binary_labels(labelled["observed_label"], spec.label.positive),
             "loop": labelled["score"],
             "frozen": frozen,
             "constant": bundle.manifest.metrics["prior"],

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -34,21 +35,22 @@ class ModelRegistry(dg.ConfigurableResource):  # type: ignore[type-arg]
         mlflow = self._module()
         self._experiment(mlflow, model)
         active = mlflow.active_run()
-        if active is not None and active.data.tags.get("dagster_run_id") != context.run_id:
+        if active is not None and active.data.tags.get("dagster_run_id") != context.run.run_id:
             mlflow.end_run()
-        from dagster_mlflow.resources import MlFlow
-
         tags = {
             "dagster_asset": context.asset_key.to_user_string(),
             "dagster_retry": str(context.retry_number),
             "model": model,
         }
         config = {"mlflow_tracking_uri": self.tracking_uri, "experiment_name": model, "extra_tags": tags}
-        tracking = MlFlow(
-            SimpleNamespace(
-                log=context.log, dagster_run=context.dagster_run, run_id=context.run_id, resource_config=config
-            )
+        own = SimpleNamespace(
+            log=context.log, dagster_run=context.run, run_id=context.run.run_id, resource_config=config
         )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", dg.BetaWarning)  # dagster-mlflow calls its own resource beta
+            from dagster_mlflow.resources import MlFlow
+
+            tracking = MlFlow(own)
         status = "FAILED"
         try:
             yield tracking

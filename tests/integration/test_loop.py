@@ -1,0 +1,149 @@
+import shutil
+from dataclasses import replace
+from datetime import timedelta
+
+import dagster as dg
+import pytest
+
+from mlops_assets.lake.metrics import latest_summaries
+from tests.conftest import ANCHOR, DAY, make_tiny_spec, tiny_rows
+from tests.integration.harness import InProcessLoop
+from tests.integration.traffic import serve
+from tests.lake_rows import log_labels
+
+HORIZON = timedelta(hours=6)
+ROWS_A_DAY = 300
+
+
+@pytest.fixture(scope="session")
+def trained_home(tmp_path_factory):
+    """A home in which version 1 is in production; copied for each test, because training takes seconds."""
+    home = tmp_path_factory.mktemp("trained") / "home"
+    with dg.instance_for_test() as instance:
+        assert InProcessLoop(make_tiny_spec(), home, instance).run("retrain").success
+    return home
+
+
+@pytest.fixture
+def home(trained_home, tmp_path):
+    return shutil.copytree(trained_home, tmp_path / "home")
+
+
+@pytest.fixture
+def loop(home, tiny_spec):
+    with dg.instance_for_test() as instance:
+        yield InProcessLoop(tiny_spec, home, instance)
+
+
+def play(loop, day, *, shift=0.0, ticks=1):
+    start = ANCHOR + day * DAY
+    rows = tiny_rows(ROWS_A_DAY, start=start, length=DAY, seed=100 + day, shift=shift)
+    serve(loop, rows, horizon=start + DAY + HORIZON)
+    for _ in range(ticks):
+        loop.tick_all()
+
+
+def test_three_drifted_windows_in_a_row_retrain_once_and_the_gate_decides(loop):
+    for day in range(2):
+        play(loop, day, shift=4.0, ticks=2)
+    assert loop.retrainings() == []
+    play(loop, 2, shift=4.0, ticks=3)
+    (request,) = loop.retrainings()
+    assert request.tags["mlops/trigger"] == "drift"
+    assert "3 consecutive drifted windows" in request.tags["mlops/reason"]
+    chain = loop.store.history("tiny")
+    assert [(entry.action, entry.trigger) for entry in chain] == [("promote", "manual"), ("promote", "drift")]
+    assert chain[1].data_until == ANCHOR + 3 * DAY
+    assert chain[1].evidence["champion_version"] == "1"
+
+
+def test_after_a_retraining_the_reference_is_the_new_models_and_the_streak_starts_again(loop):
+    for day in range(4):
+        play(loop, day, shift=4.0)
+    assert len(loop.retrainings()) == 1
+    verdicts = [row["verdict"] for row in latest_summaries(loop.lake, "tiny", "drift_metrics")]
+    assert verdicts[:3] == ["drifted"] * 3
+    assert latest_summaries(loop.lake, "tiny", "drift_metrics")[3]["generation"] == 2
+
+
+def test_a_clean_window_resets_the_streak(loop):
+    for day, shift in enumerate([4.0, 4.0, 0.0, 4.0, 4.0]):
+        play(loop, day, shift=shift)
+    assert loop.retrainings() == []
+
+
+def test_a_window_with_too_few_rows_neither_counts_nor_resets(loop):
+    for day in range(2):
+        play(loop, day, shift=4.0)
+    start = ANCHOR + 2 * DAY
+    serve(loop, tiny_rows(20, start=start, length=DAY, seed=9), horizon=start + DAY + HORIZON)
+    loop.tick_all()
+    assert latest_summaries(loop.lake, "tiny", "drift_metrics")[2]["verdict"] == "insufficient_data"
+    assert loop.retrainings() == []
+    play(loop, 3, shift=4.0)
+    assert len(loop.retrainings()) == 1
+
+
+def test_fifty_windows_of_a_stable_stream_trigger_nothing(loop):
+    for day in range(50):
+        play(loop, day)
+    assert loop.retrainings() == []
+    assert loop.store.latest_generation("tiny") == 1
+    assert len(latest_summaries(loop.lake, "tiny", "drift_metrics")) == 50
+
+
+def test_an_empty_cursor_asks_for_nothing_twice(loop):
+    for day in range(3):
+        play(loop, day, shift=4.0)
+    before = len(loop.requested)
+    loop.cursors.clear()
+    loop.tick_all()
+    loop.tick_all()
+    assert len(loop.requested) == before
+
+
+def test_late_and_corrected_labels_make_the_report_again_once(loop):
+    play(loop, 0)
+    play(loop, 1)
+    made = [request for sensor, request in loop.requested if sensor == "monitoring_windows"]
+    first = latest_summaries(loop.lake, "tiny", "performance_metrics")[0]
+    rows = tiny_rows(ROWS_A_DAY, start=ANCHOR, length=DAY, seed=100)
+    flipped = [
+        {"prediction_id": f"p-{key}", "label": "no" if outcome == "yes" else "yes", "observed_at": ANCHOR + 3 * DAY}
+        for key, outcome in zip(rows["entity_key"][:50], rows["outcome"][:50], strict=True)
+    ]
+    log_labels(loop.lake, loop.spec, flipped)
+    loop.tick_all()
+    loop.tick_all()
+    again = [request for sensor, request in loop.requested if sensor == "monitoring_windows"][len(made) :]
+    assert [[key.path[-1] for key in request.asset_selection] for request in again] == [["performance_report"]]
+    assert latest_summaries(loop.lake, "tiny", "performance_metrics")[0]["metrics"] != first["metrics"]
+
+
+def test_accuracy_under_its_threshold_retrains(home, tiny_spec):
+    spec = replace(
+        tiny_spec,
+        drift=replace(tiny_spec.drift, consecutive_windows=99),
+        accuracy=replace(tiny_spec.accuracy, minimum_labels=100),
+    )
+    with dg.instance_for_test() as instance:
+        loop = InProcessLoop(spec, home, instance)
+        for day in range(2):
+            start = ANCHOR + day * DAY
+            rows = tiny_rows(ROWS_A_DAY, start=start, length=DAY, seed=day)
+            rows["outcome"] = rows["outcome"].map({"yes": "no", "no": "yes"})
+            serve(loop, rows, horizon=start + DAY + HORIZON)
+            loop.tick_all()
+        (request,) = loop.retrainings()
+        assert request.tags["mlops/trigger"] == "accuracy"
+
+
+def test_a_pinned_snapshot_trains_on_that_version_again(loop):
+    first = loop.lake.version("tiny", "reference")
+    for day in range(3):
+        play(loop, day, shift=4.0)
+    assert loop.lake.version("tiny", "reference") > first
+    config = {"ops": {"tiny__reference_data": {"config": {"pinned_version": first}}}}
+    result = loop.run("retrain", run_config=config)
+    assert result.success
+    assert result.output_for_node("tiny__reference_data").version == first

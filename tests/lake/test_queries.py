@@ -1,0 +1,104 @@
+from datetime import timedelta
+
+import pandas as pd
+import pytest
+
+from mlops_assets.lake.queries import label_counts, labelled_predictions, log_versions, watermark
+from tests.conftest import ANCHOR, DAY
+from tests.lake_rows import log_labels, log_predictions
+
+HOUR = timedelta(hours=1)
+
+
+def prediction(prediction_id, hours, **more):
+    return {"prediction_id": prediction_id, "event_time": ANCHOR + hours * HOUR, "size": 9.5, "color": "red", **more}
+
+
+def label(prediction_id, value, hours, **more):
+    return {"prediction_id": prediction_id, "label": value, "observed_at": ANCHOR + hours * HOUR, **more}
+
+
+def read(lake, spec, versions=None):
+    frame = labelled_predictions(
+        lake, spec, versions or log_versions(lake, spec.name), start=ANCHOR, end=ANCHOR + 10 * DAY
+    )
+    return {row.prediction_id: row.observed_label for row in frame.itertuples()}
+
+
+def test_a_retried_call_counts_once_and_a_label_to_any_of_its_ids_joins(lake, tiny_spec):
+    retried = {"request_id": "call", "received_at": ANCHOR + HOUR}
+    log_predictions(
+        lake,
+        tiny_spec,
+        [
+            prediction("first", 1, **retried),
+            prediction("again", 1, **{**retried, "received_at": ANCHOR + 2 * HOUR}),
+            prediction("other row", 1, **retried, row=1),
+        ],
+    )
+    log_labels(lake, tiny_spec, [label("again", "yes", 5)])
+    assert read(lake, tiny_spec) == {"first": "yes", "other row": None}
+
+
+def test_predictions_without_a_request_id_never_merge(lake, tiny_spec):
+    log_predictions(lake, tiny_spec, [prediction("a", 1), prediction("b", 1), prediction("c", 1, request_id="")])
+    assert set(read(lake, tiny_spec)) == {"a", "b", "c"}
+
+
+def test_the_latest_observation_is_the_label(lake, tiny_spec):
+    log_predictions(lake, tiny_spec, [prediction("a", 1)])
+    log_labels(lake, tiny_spec, [label("a", "yes", 9), label("a", "no", 5)])
+    assert read(lake, tiny_spec) == {"a": "yes"}
+
+
+def test_shadow_answers_are_not_read(lake, tiny_spec):
+    log_predictions(lake, tiny_spec, [prediction("a", 1), prediction("b", 1, role="shadow")])
+    assert set(read(lake, tiny_spec)) == {"a"}
+
+
+def test_a_reading_is_pinned_to_the_versions_it_names(lake, tiny_spec):
+    log_predictions(lake, tiny_spec, [prediction("a", 1)])
+    before = log_versions(lake, tiny_spec.name)
+    log_predictions(lake, tiny_spec, [prediction("b", 2)])
+    log_labels(lake, tiny_spec, [label("a", "yes", 3)])
+    assert read(lake, tiny_spec, before) == {"a": None}
+    assert read(lake, tiny_spec) == {"a": "yes", "b": None}
+
+
+def test_an_empty_log_reads_as_no_rows(lake, tiny_spec):
+    frame = labelled_predictions(lake, tiny_spec, log_versions(lake, "tiny"), start=ANCHOR, end=ANCHOR + DAY)
+    assert frame.empty
+    assert {"size", "color", "observed_label", "score"} <= set(frame.columns)
+    assert label_counts(lake, tiny_spec, start=ANCHOR) == {}
+
+
+def test_label_counts_change_with_every_late_and_corrected_label(lake, tiny_spec):
+    log_predictions(lake, tiny_spec, [prediction("a", 1), prediction("b", 2), prediction("c", 30)])
+    log_labels(lake, tiny_spec, [label("a", "yes", 3)])
+    first = label_counts(lake, tiny_spec, start=ANCHOR)
+    assert {start: (count.n_rows, count.n_labels) for start, count in first.items()} == {
+        ANCHOR: (2, 1),
+        ANCHOR + DAY: (1, 0),
+    }
+    log_labels(lake, tiny_spec, [label("a", "no", 4)])
+    corrected = label_counts(lake, tiny_spec, start=ANCHOR)
+    assert corrected[ANCHOR].digest != first[ANCHOR].digest
+    log_labels(lake, tiny_spec, [label("a", "no", 5)])
+    assert label_counts(lake, tiny_spec, start=ANCHOR) == corrected
+
+
+def test_the_event_clock_follows_the_greatest_event_or_observation(lake, tiny_spec):
+    now = ANCHOR + 100 * DAY
+    assert watermark(lake, tiny_spec, clock="event", now=now) is None
+    log_predictions(lake, tiny_spec, [prediction("a", 1), prediction("b", 30)])
+    assert watermark(lake, tiny_spec, clock="event", now=now) == ANCHOR + 30 * HOUR
+    log_labels(lake, tiny_spec, [label("a", "yes", 50)])
+    assert watermark(lake, tiny_spec, clock="event", now=now) == ANCHOR + 50 * HOUR
+    assert watermark(lake, tiny_spec, clock="wall", now=now) == now
+
+
+@pytest.mark.parametrize("name", ["event_time", "received_at"])
+def test_times_keep_their_zone(lake, tiny_spec, name):
+    log_predictions(lake, tiny_spec, [prediction("a", 1)])
+    frame = labelled_predictions(lake, tiny_spec, log_versions(lake, "tiny"), start=ANCHOR, end=ANCHOR + DAY)
+    assert frame[name].iloc[0] == pd.Timestamp(ANCHOR + HOUR)
