@@ -12,6 +12,7 @@ from mlops_assets.lake.queries import label_counts
 from mlops_assets.resources.lake import LakeResource
 from mlops_assets.resources.release_store import ReleaseStoreResource
 from mlops_assets.spec import ModelSpec
+from sensors.run_requests import ACTIVE
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def build_monitoring_windows_sensor(spec: ModelSpec, monitor_job: dg.JobDefiniti
         return dg.SensorResult(
             dynamic_partitions_requests=[partitions.build_add_request([reports.window.key for reports in due])],
             run_requests=requests,
-            skip_reason=None if requests else f"{spec.name}: given up on {due[0].window.key} after failed attempts",
+            skip_reason=None if requests else f"{spec.name}: reports of {due[0].window.key} are under way or given up",
             cursor=cursor,
         )
 
@@ -94,7 +95,11 @@ def due_reports(spec: ModelSpec, lake: LakeResource, watermark: datetime) -> lis
 
 
 def _run_request(spec: ModelSpec, reports: DueReports, instance: dg.DagsterInstance) -> dg.RunRequest | None:
-    """Return the run for one window, None after too many failed attempts at the same content."""
+    """Return the run for one window; None while one is under way, or after too many failed attempts."""
+    job = f"{spec.name}_monitor"
+    under_way = dg.RunsFilter(job_name=job, statuses=ACTIVE, tags={"dagster/partition": reports.window.key})
+    if instance.get_runs(under_way, limit=1):
+        return None
     due = (("drift_report", reports.drift), ("performance_report", reports.performance))
     names = [name for name, wanted in due if wanted]
     key = f"{'+'.join(names)}:{reports.window.key}:{reports.label_digest}"
