@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from mlops_assets.assets.attributes import CODE_VERSION, asset_attributes
-from mlops_assets.assets.data import ReferenceData
+from mlops_assets.assets.snapshots import ReferenceData
 from mlops_assets.core.windows import holdout_start
 from mlops_assets.errors import ConversionError, DataError
 from mlops_assets.resources.lake import LakeResource

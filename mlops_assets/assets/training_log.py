@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from mlops_assets.spec import ModelSpec
 
 if TYPE_CHECKING:
-    from mlops_assets.assets.data import ReferenceData
+    from mlops_assets.assets.snapshots import ReferenceData
     from mlops_assets.assets.training import FittedCandidate
 
 PIP_REQUIREMENTS = ["onnx", "onnxruntime", "numpy"]

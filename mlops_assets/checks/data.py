@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from mlops_assets.assets.data import LabelledPredictions
+from mlops_assets.assets.snapshots import LabelledPredictions
 from mlops_assets.spec import ModelSpec
 
 
