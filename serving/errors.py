@@ -10,6 +10,7 @@ ServingError
 ├── PredictionNotFoundError  the prediction id is not known here (yet)
 ├── RequestConflictError     a request id was used before with another payload
 ├── JournalError             the journal can not be written: nothing may be answered
+├── LakeError                the lake can not be read
 ├── OrchestratorError        Dagster can not be reached or refused
 ├── CallError                a call failed for a reason that none of these names (raised by the client)
 └── SettingsError            a setting is wrong (names the setting and the mend)
@@ -76,6 +77,10 @@ class RequestConflictError(ServingError):
 
 class JournalError(ServingError):
     """The journal can not be written, so nothing may be answered."""
+
+
+class LakeError(ServingError):
+    """The lake can not be read."""
 
 
 class OrchestratorError(ServingError):

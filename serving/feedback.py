@@ -9,9 +9,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import DeltaTable, QueryBuilder
+from deltalake.exceptions import DeltaError
 
 from protos.mlops.v1 import journal_pb2
-from serving.errors import ContractError, PredictionNotFoundError, Violation
+from serving.errors import ContractError, LakeError, PredictionNotFoundError, Violation
 from serving.identifiers import now_us, received_date_of
 from serving.journal.append import Journal
 from serving.journal.decode import tables_of
@@ -81,14 +82,21 @@ class PredictionLog:
         Raises:
             ContractError: It is not a UUID.
             PredictionNotFoundError: It is unknown or not shipped yet.
+            LakeError: It is in no journal, and the lake can not be read.
         """
         parsed = _uuid(prediction_id)
         if parsed is None:
             raise ContractError([Violation("prediction_id", "is not a UUID", value=repr(prediction_id[:40]))])
         # The lake again at the end: what was in a journal may have been shipped between the two looks.
+        away: Exception | None = None
         for look in (self._in_lake, self._in_journals, self._in_lake):
-            if (row := look(model, parsed)) is not None:
-                return row
+            try:
+                if (row := look(model, parsed)) is not None:
+                    return row
+            except (DeltaError, OSError) as error:
+                away = error
+        if away is not None:
+            raise LakeError(f"the lake can not be read: {away}") from away
         raise PredictionNotFoundError(f"prediction {parsed} is unknown or not shipped yet")
 
     def _in_lake(self, model: str, prediction_id: uuid.UUID) -> dict[str, Any] | None:
