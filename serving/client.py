@@ -97,7 +97,7 @@ class Client:
         self, address: str, *, timeout_seconds: float = 10.0, retry_seconds: float = 10.0, connections: int = 1
     ) -> None:
         self._timeout, self._patience = timeout_seconds, retry_seconds
-        options = [("grpc.use_local_subchannel_pool", 1), ("grpc.max_reconnect_backoff_ms", 1000)]
+        options = [("grpc.use_local_subchannel_pool", 1), ("grpc.max_reconnect_backoff_ms", 300)]
         options.append(("grpc.initial_reconnect_backoff_ms", 100))
         self._channels = [grpc.insecure_channel(address, options) for _ in range(connections)]
         self._stubs = [PredictionServiceStub(channel) for channel in self._channels]  # type: ignore[no-untyped-call]

@@ -37,7 +37,7 @@ def assert_each_is_in_the_lake_once(server: RunningServer, acknowledged: list[st
 def kill_under_load(server: RunningServer, kills: int) -> list[str]:
     """Kill workers and the shipper in turn, each while calls are answered; the clients retry, as clients do."""
     chooser = random.Random(11)
-    with load_on(server.address) as load:
+    with load_on(server.address, retry_seconds=90) as load:
         for turn in range(kills):
             before = len(load.answers)
             time.sleep(chooser.uniform(0.1, 0.4))
