@@ -15,6 +15,7 @@ from mlops_assets.jobs import build_jobs
 from mlops_assets.resources.lake import LakeResource
 from mlops_assets.resources.model_registry import ModelRegistry
 from mlops_assets.resources.release_store import ReleaseStoreResource
+from mlops_assets.resources.report_folder import ReportFolder
 from mlops_assets.settings import Settings, settings
 from mlops_assets.spec import ModelSpec
 from sensors.monitoring_windows import build_monitoring_windows_sensor
@@ -51,6 +52,7 @@ def build_resources(where: Settings) -> dict[str, Any]:
     return {
         "lake": LakeResource(root=str(where.lake), clock=where.clock, shipping_lag_seconds=where.shipping_lag_seconds),
         "releases": ReleaseStoreResource(root=str(where.release_store)),
+        "reports": ReportFolder(root=str(where.reports)),
         "registry": ModelRegistry(tracking_uri=where.tracking_uri, artifacts=str(where.artifacts)),
         "io_manager": dg.FilesystemIOManager(base_dir=str(where.root / "assets")),
     }

@@ -139,8 +139,8 @@ def build_data_assets(spec: ModelSpec) -> list[dg.AssetsDefinition]:
                 **health,
                 "delta_version": stored.version,
                 "snapshot_end": end.isoformat(),
-                "rows_from_source": int((frame["origin"] == "source").sum()),
-                "rows_from_predictions": int((frame["origin"] == "prediction").sum()),
+                "rows_from_source": int((frame["taken_from"] == "source").sum()),
+                "rows_from_predictions": int((frame["taken_from"] == "prediction").sum()),
             },
         )
 

@@ -13,7 +13,7 @@ from mlops_assets.lake.metrics import store_report
 from mlops_assets.lake.queries import label_counts, labelled_predictions, log_versions
 from mlops_assets.resources.lake import LakeResource
 from mlops_assets.resources.release_store import ReleaseStoreResource
-from mlops_assets.settings import settings
+from mlops_assets.resources.report_folder import ReportFolder
 from mlops_assets.spec import ModelSpec
 from serving.formats.bundle import Bundle
 from serving.formats.release import Release
@@ -95,7 +95,7 @@ def build_monitoring_assets(spec: ModelSpec) -> list[dg.AssetsDefinition]:
         report = DriftReport(
             window, bundle.manifest.version, release.generation, drift.verdict, drift.n_rows, drift.drifted_features
         )
-        metadata = drift_metadata(spec, lake.tables, settings().reports, report, profile, counts, drift)
+        metadata = drift_metadata(spec, lake.tables, reports.of(spec.name), report, profile, counts, drift)
         yield drift_check(report)
         yield dg.MaterializeResult(value=report, metadata=metadata)
 
@@ -111,7 +111,10 @@ def build_monitoring_assets(spec: ModelSpec) -> list[dg.AssetsDefinition]:
         ],
     )
     def performance_report(
-        context: dg.AssetExecutionContext, lake: LakeResource, releases: ReleaseStoreResource
+        context: dg.AssetExecutionContext,
+        lake: LakeResource,
+        releases: ReleaseStoreResource,
+        reports: ReportFolder,
     ) -> Any:
         """One window's predictions against their labels, with the constant predictor beside them.
 
@@ -141,7 +144,7 @@ def build_monitoring_assets(spec: ModelSpec) -> list[dg.AssetsDefinition]:
             versions=sorted(frame["model_version"].unique()),
         )
         metadata = performance_metadata(
-            spec, lake.tables, releases.store, settings().reports, report, labelled, overall
+            spec, lake.tables, releases.store, reports.of(spec.name), report, labelled, overall
         )
         yield accuracy_check(spec, report)
         yield dg.MaterializeResult(value=report, metadata=metadata)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from mlops_assets.core.performance import Performance
 
 SHOWN_WINDOWS = 26
+SHOWN_FEATURES = 12
 
 
 def drift_metadata(
@@ -36,7 +37,7 @@ def drift_metadata(
 ) -> dict[str, Any]:
     """Write the window's drift page and return the metadata for the UI."""
     bins = [histogram(profile, counts, feature) for feature in drift.features]
-    worst = figures.histograms(bins, limit=9)
+    distributions = figures.histograms(bins, limit=SHOWN_FEATURES)
     heat_map = psi_over_time(spec, lake)
     window = report.window
     page = html.drift_html(
@@ -55,12 +56,12 @@ def drift_metadata(
         },
         facts={"generation": report.generation, "reference rows": profile.n_rows},
         pictures=[
-            html.Picture(png=figures.histograms(bins), alt="Reference and current distributions of all features"),
+            html.Picture(png=distributions, alt="Reference and current distributions, the worst first"),
             html.Picture(png=heat_map, alt="Population stability index of every feature over the windows"),
         ],
     )
-    path = html.write_html(folder / spec.name / f"drift-{window.key.replace(':', '')}.html", page)
-    html.write_html(folder / spec.name / "drift-latest.html", page)
+    path = html.write_html(folder / f"drift-{window.key.replace(':', '')}.html", page)
+    html.write_html(folder / "drift-latest.html", page)
     return {
         "verdict": report.verdict,
         "dagster/row_count": report.n_rows,
@@ -69,7 +70,9 @@ def drift_metadata(
         "model_version": report.model_version,
         "generation": report.generation,
         "statistics": feature_table(drift),
-        "distributions": dg.MetadataValue.md(figures.as_markdown_image(worst, "reference and current distributions")),
+        "distributions": dg.MetadataValue.md(
+            figures.as_markdown_image(distributions, "reference and current distributions")
+        ),
         "population_stability_index_over_time": dg.MetadataValue.md(
             figures.as_markdown_image(heat_map, "population stability index by window")
         ),
@@ -114,8 +117,8 @@ def performance_metadata(
         facts={"generation": report.generation, "version in production": report.model_version},
         pictures=pictures,
     )
-    path = html.write_html(folder / spec.name / f"performance-{window.key.replace(':', '')}.html", page)
-    html.write_html(folder / spec.name / "performance-latest.html", page)
+    path = html.write_html(folder / f"performance-{window.key.replace(':', '')}.html", page)
+    html.write_html(folder / "performance-latest.html", page)
     return {
         **(overall.metrics_with_intervals() if overall else {}),
         "dagster/row_count": report.n_rows,
@@ -201,6 +204,8 @@ def feature_row(feature: "FeatureDrift") -> html.FeatureRow:
         name=feature.name,
         kind=feature.kind,
         ks_statistic=feature.ks_statistic,
+        cramers_v=feature.cramers_v,
+        unseen_share=feature.unseen_share,
         p_value=feature.adjusted_p_value,
         population_stability_index=feature.population_stability_index,
         jensen_shannon_distance=feature.jensen_shannon_distance,
@@ -224,7 +229,7 @@ def feature_table(drift: "WindowDrift") -> dg.MetadataValue:
                 "votes": int(feature.votes),
                 "psi": _rounded(feature.population_stability_index),
                 "js_distance": _rounded(feature.jensen_shannon_distance),
-                "ks_or_chi2": _rounded(feature.ks_statistic),
+                "ks_or_cramers_v": _rounded(feature.ks_statistic if feature.kind == "number" else feature.cramers_v),
                 "p_adjusted": _rounded(feature.adjusted_p_value),
                 "seasonal": feature.seasonal,
             }

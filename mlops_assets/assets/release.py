@@ -158,6 +158,7 @@ def evaluate_candidate(spec: ModelSpec, lake: Lake, store: ReleaseStore, trained
         policy=spec.gate,
         prior=prior,
         threshold=spec.label.threshold,
+        accuracy_floor=spec.accuracy.floor,
     )
     evidence = {
         **decision.evidence,

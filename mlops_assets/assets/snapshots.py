@@ -159,7 +159,7 @@ def read_or_take_snapshot(
         frame = lake.read(spec.name, "reference", pinned_version)
         return frame, frame["snapshot_end"].iloc[0].to_pydatetime()
     columns = [*spec.feature_names, spec.label.name, "event_time", "entity_key"]
-    settled = lake.read(spec.name, "source", source.version)[columns].assign(origin="source")
+    settled = lake.read(spec.name, "source", source.version)[columns].assign(taken_from="source")
     logged = labelled_predictions(lake, spec, joined.versions, start=joined.start, end=joined.end)
     logged = logged.assign(
         **{
@@ -167,14 +167,14 @@ def read_or_take_snapshot(
             "entity_key": logged["entity_key"].fillna(logged["prediction_id"]),
         }
     )
-    frames = [part for part in (settled, logged[columns].assign(origin="prediction")) if not part.empty]
+    frames = [part for part in (settled, logged[columns].assign(taken_from="prediction")) if not part.empty]
     frame = pd.concat(frames, ignore_index=True)
     frame = frame[(frame["event_time"] >= joined.start) & (frame["event_time"] < joined.end)]
-    frame = frame.sort_values(["event_time", "entity_key", "origin"], kind="stable", ignore_index=True)
+    frame = frame.sort_values(["event_time", "entity_key", "taken_from"], kind="stable", ignore_index=True)
     frame = frame.drop_duplicates(["entity_key", "event_time"], keep="last", ignore_index=True)
     if frame.empty:
         raise InsufficientDataError(f"{spec.name}: no row lies in the {spec.training.history} before {joined.end}")
-    enforce_contract(spec, lake, frame.drop(columns="origin"), what="snapshot")
+    enforce_contract(spec, lake, frame.drop(columns="taken_from"), what="snapshot")
     return frame.assign(snapshot_end=pd.Timestamp(joined.end)), joined.end
 
 

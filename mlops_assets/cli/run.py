@@ -15,7 +15,7 @@ from mlops_assets.catalog import find
 from mlops_assets.cli.platform import Ports, start_platform
 from mlops_assets.cli.processes import Processes
 from mlops_assets.errors import OperationError
-from mlops_assets.settings import Settings, settings
+from mlops_assets.settings import STATE_PARTS, Settings, settings
 
 
 @click.command()
@@ -110,8 +110,11 @@ def _demo_settings(*, resume: bool) -> Settings:
 
 
 def _remove_state(where: Settings) -> None:
-    if not (where.root / "STATE_FORMAT").exists() and any(where.root.iterdir()):
-        raise OperationError(f"{where.root} is not empty and not a home of this platform; choose another MLOPS_HOME")
+    foreign = sorted({entry.name for entry in where.root.iterdir()} - STATE_PARTS)
+    if foreign:
+        raise OperationError(
+            f"{where.root} holds {foreign[0]!r}, which is not this platform's; choose another MLOPS_HOME"
+        )
     address = where.root / "serving" / "address.json"
     if address.exists():
         raise OperationError(

@@ -42,7 +42,11 @@ FEEDBACK_SCHEMA = pa.schema(
     ]
 )
 
-RESERVED_NAMES = frozenset(field.name for field in (*_PREDICTION_FIELDS, *FEEDBACK_SCHEMA)) | {"observed_label"}
+RESERVED_NAMES = frozenset(field.name for field in (*_PREDICTION_FIELDS, *FEEDBACK_SCHEMA)) | {
+    "observed_label",
+    "taken_from",
+    "snapshot_end",
+}
 """Column names that a feature can not have, because it would stand beside them in one table."""
 
 
