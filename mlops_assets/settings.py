@@ -8,9 +8,8 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 STATE_FORMAT = 1
-STATE_PARTS = frozenset(
-    "STATE_FORMAT lake release_store journals cache serving mlflow dagster assets reports demo bench logs".split()
-)
+_STORES = ("lake", "release_store", "journals", "cache", "mlflow", "dagster", "assets")
+STATE_PARTS = frozenset({"STATE_FORMAT", "serving", "reports", "demo", "bench", "logs", *_STORES})
 """Everything that a home may hold; whatever else is there was put there by somebody else."""
 
 

@@ -76,7 +76,12 @@ def build_monitoring_assets(spec: ModelSpec) -> list[dg.AssetsDefinition]:
             )
         ],
     )
-    def drift_report(context: dg.AssetExecutionContext, lake: LakeResource, releases: ReleaseStoreResource) -> Any:
+    def drift_report(
+        context: dg.AssetExecutionContext,
+        lake: LakeResource,
+        releases: ReleaseStoreResource,
+        reports: ReportFolder,
+    ) -> Any:
         """One monitoring window's features against the profile inside the *production* bundle.
 
         A feature has drifted if enough of Kolmogorov-Smirnov (Benjamini-Hochberg), population stability index and

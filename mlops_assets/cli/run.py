@@ -113,7 +113,7 @@ def _remove_state(where: Settings) -> None:
     foreign = sorted({entry.name for entry in where.root.iterdir()} - STATE_PARTS)
     if foreign:
         raise OperationError(
-            f"{where.root} holds {foreign[0]!r}, which is not this platform's; choose another MLOPS_HOME"
+            f"{where.root} holds {foreign[0]!r}, which is not of this platform; set another MLOPS_HOME"
         )
     address = where.root / "serving" / "address.json"
     if address.exists():
