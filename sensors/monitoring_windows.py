@@ -6,13 +6,17 @@ from datetime import datetime
 
 import dagster as dg
 
-from mlops_assets.core.windows import Window, windows_closed
+from mlops_assets.core.windows import Window, last_boundary, windows_closed
 from mlops_assets.lake.metrics import latest_summaries
 from mlops_assets.lake.queries import label_counts
+from mlops_assets.lake.tables import TableName
 from mlops_assets.resources.lake import LakeResource
 from mlops_assets.resources.release_store import ReleaseStoreResource
 from mlops_assets.spec import ModelSpec
 from sensors.run_requests import ACTIVE
+
+TABLES: tuple[TableName, ...] = ("predictions", "feedback", "drift_metrics", "performance_metrics")
+"""What decides which reports are due; while no version of them changes and no window closes, nothing can be due."""
 
 
 @dataclass(frozen=True)
@@ -43,23 +47,31 @@ def build_monitoring_windows_sensor(spec: ModelSpec, monitor_job: dg.JobDefiniti
         if release is None or watermark is None:
             missing = "no version is in production" if release is None else "no prediction has been logged"
             return dg.SkipReason(f"{spec.name}: {missing} yet")
+        state = {
+            "versions": [lake.tables.version(spec.name, table) for table in TABLES],
+            "closed": closed_key(spec, watermark),
+        }
+        nothing = f"{spec.name}: no window to report; the log is complete until {watermark:%Y-%m-%d %H:%M}"
+        if context.cursor == json.dumps(state):
+            return dg.SkipReason(nothing)
         due = due_reports(spec, lake, watermark)
-        cursor = json.dumps({"watermark": watermark.isoformat()})
         if not due:
-            return dg.SensorResult(
-                skip_reason=f"{spec.name}: no window to report; the log is complete until {watermark:%Y-%m-%d %H:%M}",
-                cursor=cursor,
-            )
+            return dg.SensorResult(skip_reason=nothing, cursor=json.dumps(state))
         partitions = dg.DynamicPartitionsDefinition(name=f"{spec.name}_windows")
         requests = [request for reports in due if (request := _run_request(spec, reports, context.instance))]
         return dg.SensorResult(
             dynamic_partitions_requests=[partitions.build_add_request([reports.window.key for reports in due])],
             run_requests=requests,
             skip_reason=None if requests else f"{spec.name}: reports of {due[0].window.key} are under way or given up",
-            cursor=cursor,
         )
 
     return monitoring_windows_sensor
+
+
+def closed_key(spec: ModelSpec, watermark: datetime) -> list[str]:
+    """Return until when windows have ended, and until when their labels have had their horizon."""
+    times = (watermark, watermark - spec.windows.label_horizon)
+    return [last_boundary(time, spec.windows).isoformat() for time in times]
 
 
 def due_reports(spec: ModelSpec, lake: LakeResource, watermark: datetime) -> list[DueReports]:

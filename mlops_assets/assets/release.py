@@ -273,8 +273,8 @@ def project_releases(spec: ModelSpec, lake: Lake, registry: ModelRegistry, store
 
 def projected_generation(lake: Lake, model: str) -> int:
     """Return how far the lake's table `releases` has followed the chain; it is written last of all copies."""
-    opened = lake.open(model, "releases")
-    return 0 if opened is None else max(opened.to_pyarrow_table(columns=["generation"])["generation"].to_pylist())
+    dataset = lake.dataset(model, "releases")
+    return 0 if dataset is None else max(dataset.to_table(columns=["generation"])["generation"].to_pylist())
 
 
 def _scores(store: ReleaseStore, digest: str, frame: "pd.DataFrame") -> "Numbers":

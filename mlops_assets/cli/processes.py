@@ -28,6 +28,8 @@ class Started:
     name: str
     process: subprocess.Popen[bytes]
     log: Path
+    command: tuple[str, ...]
+    environment: Mapping[str, str]
 
 
 class Processes:
@@ -63,9 +65,18 @@ class Processes:
                 start_new_session=True,
                 preexec_fn=_end_with_parent,  # noqa: PLW1509  (no thread runs here yet)
             )
-        started = Started(name, process, log)
+        started = Started(name, process, log, tuple(command), environment)
         self._started.append(started)
         return started
+
+    def all(self) -> tuple[Started, ...]:
+        """Return what was started and not stopped, oldest first."""
+        return tuple(self._started)
+
+    def restart(self, ended: Started) -> Started:
+        """Start a process that has ended again, with the same command."""
+        self._started.remove(ended)
+        return self.start(ended.name, ended.command, ended.environment)
 
     def check(self) -> None:
         """Raise if a process has ended by itself.

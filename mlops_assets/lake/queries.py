@@ -128,10 +128,10 @@ def _connect(
     import ibis
 
     connection = connection or ibis.duckdb.connect()
-    opened = None if version is None else lake.open(model, table, version)
-    if opened is None:
+    dataset = None if version is None else lake.dataset(model, table, version)
+    if dataset is None:
         return connection, None
-    connection.con.register(table, opened.to_pyarrow_dataset())
+    connection.con.register(table, dataset)
     return connection, connection.table(table)
 
 

@@ -10,6 +10,7 @@ from mlops_assets.errors import InsufficientDataError
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
+    import pyarrow.dataset as ds
     from deltalake import DeltaTable
 
 TableName = Literal[
@@ -37,6 +38,19 @@ class Lake:
         except TableNotFoundError:
             return None
 
+    def dataset(self, model: str, table: TableName, version: int | None = None) -> "ds.Dataset | None":
+        """Return the table as an Arrow dataset, or None if it does not exist yet.
+
+        Read through Arrow's own file system: with deltalake's, the process often aborts when it exits.
+        """
+        from pyarrow import fs
+
+        opened = self.open(model, table, version)
+        if opened is None:
+            return None
+        files = fs.SubTreeFileSystem(str(self.path(model, table)), fs.LocalFileSystem())
+        return opened.to_pyarrow_dataset(filesystem=files)
+
     def version(self, model: str, table: TableName) -> int | None:
         """Return the newest version number, or None if the table does not exist yet."""
         opened = self.open(model, table)
@@ -48,10 +62,10 @@ class Lake:
         Raises:
             InsufficientDataError: The table does not exist.
         """
-        opened = self.open(model, table, version)
-        if opened is None:
+        dataset = self.dataset(model, table, version)
+        if dataset is None:
             raise InsufficientDataError(f"{model}: the lake has no table {table!r} yet; materialize what writes it")
-        frame: pd.DataFrame = opened.to_pyarrow_table().to_pandas()
+        frame: pd.DataFrame = dataset.to_table().to_pandas()
         return frame
 
     def append(self, model: str, table: TableName, rows: "pa.Table") -> int:

@@ -14,7 +14,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from mlops_assets.core.windows import Window, last_boundary
 from mlops_assets.errors import InsufficientDataError, SpecError
 from mlops_assets.lake.metrics import history_of
-from mlops_assets.lake.queries import log_versions
 from mlops_assets.lake.tables import Lake
 from mlops_assets.replay.comparison import Comparison, compare
 from mlops_assets.replay.loop import Loop, Word, sent_predictions
@@ -216,10 +215,10 @@ def _rows_until(traffic: "pd.DataFrame", end: datetime) -> int:
 
 
 def _logged(lake: Lake, spec: ModelSpec) -> tuple[int, int]:
-    table = lake.open(spec.name, "predictions", log_versions(lake, spec.name).predictions)
-    if table is None:
+    records = lake.dataset(spec.name, "predictions")
+    if records is None:
         return 0, 0
-    ids = table.to_pyarrow_dataset().to_table(columns=["prediction_id"])["prediction_id"]
+    ids = records.to_table(columns=["prediction_id"])["prediction_id"]
     return len(ids), len(ids.unique())
 
 

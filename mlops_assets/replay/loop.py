@@ -58,8 +58,8 @@ class Loop:
 
     def logged_predictions(self) -> int:
         """Return how many prediction records the lake holds."""
-        table = self._lake.open(self._spec.name, "predictions")
-        return 0 if table is None else int(table.to_pyarrow_dataset().count_rows())
+        records = self._lake.dataset(self._spec.name, "predictions")
+        return 0 if records is None else int(records.count_rows())
 
     def served_generation(self) -> int:
         """Return the generation the server answers with, 0 if it has no version."""
@@ -97,8 +97,7 @@ class Loop:
         Raises:
             OperationError: The loop said nothing for too long, or a retraining failed for good.
         """
-        before = self._store.latest_generation(self._spec.name)
-        generation, seconds = before, None
+        generation, seconds = self._store.latest_generation(self._spec.name), None
         deadline = time.monotonic() + LONGEST_WAIT_SECONDS
         next_look = 0.0
         while time.monotonic() < deadline:
@@ -110,7 +109,7 @@ class Loop:
                 next_look = time.monotonic() + 0.5
                 waiting_for = self._waiting_for(window, generation)
                 if waiting_for is None:
-                    return self._word(window, before, generation, seconds)
+                    return self._word(window, seconds)
                 tell(waiting_for)
             time.sleep(POLL_SECONDS)
         raise OperationError(
@@ -169,8 +168,9 @@ class Loop:
         rows = latest_summaries(self._lake, self._spec.name, table)
         return next((row for row in rows if row["window_start"] == window.start), None)
 
-    def _word(self, window: Window, before: int, generation: int, seconds: float | None) -> Word:
-        release = self._store.read(self._spec.name, generation) if generation > before else None
+    def _word(self, window: Window, seconds: float | None) -> Word:
+        chain = self._store.history(self._spec.name)
+        release = next((release for release in chain if release.data_until == window.end), None)
         drift, performance = self._summary("drift_metrics", window), self._summary("performance_metrics", window)
         if drift is None or performance is None:
             raise OperationError(f"{self._spec.name}: a report of window {window.key} has gone")
@@ -179,11 +179,11 @@ class Loop:
 
 def sent_predictions(lake: Lake, spec: ModelSpec) -> dict[tuple[str, datetime], str]:
     """Return the prediction ids that the lake holds already, by entity key and event time: where to resume."""
-    table = lake.open(spec.name, "predictions")
-    if table is None:
+    records = lake.dataset(spec.name, "predictions")
+    if records is None:
         return {}
     columns = ["entity_key", "event_time", "prediction_id"]
-    rows = table.to_pyarrow_dataset().to_table(columns=columns, filter=pc.field("role") == "production")
+    rows = records.to_table(columns=columns, filter=pc.field("role") == "production")
     return {
         (key, moment): prediction_id
         for key, moment, prediction_id in zip(*(rows[name].to_pylist() for name in columns), strict=True)

@@ -101,10 +101,7 @@ class Replay:
         return self._next < len(self._times) and self._times[self._next] < end
 
     def _labels_pending(self, end: datetime) -> bool:
-        if self._next_label >= len(self._labels):
-            return False
-        time, place, _ = self._labels[self._next_label]
-        return time < end and place < self._next
+        return self._next_label < len(self._labels) and self._labels[self._next_label][0] < end
 
     def _send_predictions(self, end: datetime) -> int:
         first = self._next
@@ -143,7 +140,7 @@ class Replay:
         while self._labels_pending(end):
             time, place, label = self._labels[self._next_label]
             self._next_label += 1
-            if self._ids[place] is not None:
+            if place < self._next and self._ids[place] is not None:
                 due.append(self._label(place, label, time))
                 self._last_label = (place, label)
         for first in range(0, len(due), LABELS_PER_CALL):

@@ -1,0 +1,115 @@
+"""A user's mistake gets one line that names the thing and the mend, an exit code that is not 0, and no traceback."""
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def mlops(*arguments, home, stdin="", **variables):
+    return subprocess.run(
+        [sys.executable, "-m", "mlops_assets.cli", *arguments],
+        cwd=ROOT,
+        env={**os.environ, "MLOPS_HOME": str(home), **variables},
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def assert_one_line(result, *words):
+    assert result.returncode != 0
+    lines = result.stderr.strip().splitlines()
+    assert len(lines) == 1, result.stderr
+    assert "Traceback" not in result.stderr + result.stdout
+    for word in words:
+        assert word in lines[0]
+
+
+def test_help_names_every_command(tmp_path):
+    result = mlops("--help", home=tmp_path)
+    assert result.returncode == 0
+    for command in ("demo", "up", "serve", "replay", "predict", "feedback", "retrain", "pause", "resume", "doctor"):
+        assert command in result.stdout
+
+
+def test_an_unknown_model_is_named_with_those_that_exist(tmp_path):
+    assert_one_line(mlops("predict", "nope", "-", home=tmp_path), "'nope'", "flight_delay")
+
+
+def test_a_spec_module_that_is_not_there_is_named(tmp_path):
+    assert_one_line(mlops("status", home=tmp_path, MLOPS_MODELS="no.such.module"), "no.such.module", "MLOPS_MODELS")
+
+
+def test_a_spec_that_can_not_be_read_is_named(tmp_path):
+    (tmp_path / "broken_spec.py").write_text("spec = = 1\n")
+    result = mlops("status", home=tmp_path, MLOPS_MODELS="broken_spec", PYTHONPATH=str(tmp_path))
+    assert_one_line(result, "broken_spec", "SyntaxError")
+
+
+def test_a_server_that_is_not_up_is_named_with_the_mend(tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    result = mlops("feedback", "flight_delay", "x=late", home=tmp_path, MLOPS_SERVER=address)
+    assert_one_line(result, address)
+
+
+def test_dagster_that_is_not_up_is_named_with_the_mend(tmp_path):
+    result = mlops("pause", "flight_delay", home=tmp_path, MLOPS_DAGSTER_URL="http://127.0.0.1:9")
+    assert_one_line(result, "127.0.0.1:9", "make dev")
+
+
+def test_a_port_that_is_taken_is_named_with_the_option_that_changes_it(tmp_path):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        assert_one_line(mlops("up", "--dagster-port", port, home=tmp_path / "home"), port, "--dagster-port")
+
+
+def test_a_home_that_is_somebody_elses_is_left_alone(tmp_path):
+    (tmp_path / "thesis.tex").write_text("precious")
+    assert_one_line(mlops("demo", "--exit", home=tmp_path), "thesis.tex", "MLOPS_HOME")
+    assert (tmp_path / "thesis.tex").read_text() == "precious"
+
+
+def test_a_home_of_another_release_is_refused(tmp_path):
+    (tmp_path / "STATE_FORMAT").write_text("99\n")
+    assert_one_line(mlops("up", home=tmp_path), "99", "MLOPS_HOME")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_home_without_permission_is_named(tmp_path):
+    tmp_path.chmod(0o500)
+    assert_one_line(mlops("up", home=tmp_path / "home"), str(tmp_path), "MLOPS_HOME")
+
+
+def test_a_cell_that_is_not_a_number_is_named_with_its_line(tmp_path):
+    rows = "departure_delay,origin\n5,JFK\nsoon,JFK\n"
+    result = mlops("predict", "flight_delay", "-", home=tmp_path, stdin=rows)
+    assert result.returncode == 1
+    assert "Traceback" not in result.stderr
+
+
+def test_a_model_without_releases_says_so(tmp_path):
+    result = mlops("status", "flight_delay", home=tmp_path)
+    assert result.returncode == 0
+    assert "nothing has been released yet" in result.stdout
+    assert_one_line(mlops("release", "at", "flight_delay", "2024-01-01", home=tmp_path), "nothing was in production")
+    assert_one_line(mlops("release", "show", "flight_delay", "1", home=tmp_path), "generation 1")
+
+
+def test_doctor_says_what_is_wrong_and_how_to_mend_it(tmp_path):
+    result = mlops("doctor", home=tmp_path, MLOPS_SERVER="127.0.0.1:9", MLOPS_DAGSTER_URL="http://127.0.0.1:9")
+    assert result.returncode == 1
+    assert "BAD  gRPC server answers at 127.0.0.1:9" in result.stdout
+    assert "→" in result.stdout
+    assert "ok   model specs: breast_cancer, flight_delay" in result.stdout

@@ -1,0 +1,67 @@
+"""The code location as a whole: every asset key, sensor and schedule, and what each says about itself."""
+
+import subprocess
+import sys
+import warnings
+
+import dagster as dg
+import pytest
+
+from mlops_assets.jobs import REPORTS, RETRAINING_ASSETS
+
+
+@pytest.fixture(scope="module")
+def repository():
+    from mlops_assets.definitions import build_definitions
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        definitions = build_definitions()
+        dg.Definitions.validate_loadable(definitions)
+        return definitions.get_repository_def()
+
+
+def test_every_model_has_every_asset(repository):
+    keys = {tuple(key.path) for key in repository.asset_graph.get_all_asset_keys()}
+    models = ("breast_cancer", "flight_delay")
+    assert keys == {(model, name) for model in models for name in (*RETRAINING_ASSETS, *REPORTS)}
+
+
+def test_every_asset_tells_the_operator_what_it_is(repository):
+    graph = repository.asset_graph
+    for key in graph.get_all_asset_keys():
+        node = graph.get(key)
+        assert node.description, key
+        assert node.owners, key
+        assert node.kinds, key
+        assert node.tags["mlops/model"] == key.path[0]
+        assert node.group_name in {"data", "training", "release", "monitoring"}
+
+
+def test_all_sensors_and_schedules_run_by_default(repository):
+    assert len(repository.sensor_defs) == 2 * 4 + 1
+    for sensor in repository.sensor_defs:
+        assert sensor.default_status is dg.DefaultSensorStatus.RUNNING, sensor.name
+    schedules = {schedule.name: schedule for schedule in repository.schedule_defs}
+    assert set(schedules) == {"breast_cancer_weekly_schedule", "flight_delay_weekly_schedule"}
+    for schedule in schedules.values():
+        assert schedule.cron_schedule == "0 2 * * 0"
+        assert schedule.execution_timezone == "UTC"
+        assert schedule.default_status is dg.DefaultScheduleStatus.RUNNING
+
+
+def test_one_training_per_model_at_a_time(repository):
+    pools = {
+        node.pools
+        for key in repository.asset_graph.get_all_asset_keys()
+        if key.path[-1] == "trained_model"
+        for node in [repository.asset_graph.get(key)]
+    }
+    assert {pool for group in pools for pool in group} == {"train_breast_cancer", "train_flight_delay"}
+
+
+def test_loading_the_code_location_imports_no_heavy_library():
+    heavy = "('pandas', 'sklearn', 'mlflow', 'ibis', 'optuna', 'pandera', 'scipy', 'matplotlib', 'skl2onnx')"
+    code = f"import sys, mlops_assets.definitions; print([name for name in {heavy} if name in sys.modules])"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+    assert result.stdout.strip() == "[]"
