@@ -23,7 +23,7 @@ Params = dict[str, Any]
 
 DEFAULTS: dict[Algorithm, Params] = {
     "logistic_regression": {"C": 0.1},
-    "random_forest": {"n_estimators": 60, "max_depth": 12, "min_samples_leaf": 5, "max_features": 0.4},
+    "random_forest": {"n_estimators": 60, "max_depth": 10, "min_samples_leaf": 5, "max_features": 0.25},
     "hist_gradient_boosting": {
         "learning_rate": 0.08,
         "max_iter": 120,
@@ -49,7 +49,7 @@ def suggest_params(trial: "Trial", algorithm: Algorithm) -> Params:
                 "n_estimators": trial.suggest_int(name("n_estimators"), 60, 90, step=15),
                 "max_depth": trial.suggest_int(name("max_depth"), 6, 13),
                 "min_samples_leaf": trial.suggest_int(name("min_samples_leaf"), 2, 40, log=True),
-                "max_features": trial.suggest_float(name("max_features"), 0.25, 0.5),
+                "max_features": trial.suggest_float(name("max_features"), 0.15, 0.4),
             }
         case "hist_gradient_boosting":
             return {

@@ -128,11 +128,12 @@ def _connect(
     import ibis
 
     connection = connection or ibis.duckdb.connect()
-    dataset = None if version is None else lake.dataset(model, table, version)
-    if dataset is None:
+    opened = None if version is None else lake.open(model, table, version)
+    if opened is None:
         return connection, None
-    connection.con.register(table, dataset)
-    return connection, connection.table(table)
+    return connection, connection.read_parquet(
+        opened.file_uris(), table_name=table, hive_partitioning=True, union_by_name=True
+    )
 
 
 def _no_predictions(spec: ModelSpec) -> "pd.DataFrame":

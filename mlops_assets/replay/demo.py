@@ -63,8 +63,9 @@ def replay_history(
         console.print(f"Reading the traffic of [bold]{spec.name}[/bold] …")
         traffic = spec.traffic()
         _first_version(spec, loop, store, client, console)
-        replay = Replay(client, spec, traffic, sent_predictions(lake, spec))
         windows = replay_windows(spec, traffic, weeks)
+        near = traffic["event_time"] < windows[-1].end + spec.windows.length
+        replay = Replay(client, spec, traffic[near], sent_predictions(lake, spec))
         already = loop.logged_predictions()
         with _progress(console) as progress:
             task = progress.add_task("replay", total=_rows_until(traffic, windows[-1].end), status="")
