@@ -34,7 +34,7 @@ def demo(model: str, weeks: int, workers: int, leave: bool, resume: bool) -> Non
     from mlops_assets.replay.demo import replay_history, write_summary
     from mlops_assets.replay.table import print_summary
 
-    console = Console()
+    console = _console()
     spec = find(model)
     where = _demo_settings(resume=resume)
     ports = Ports.free()
@@ -94,7 +94,7 @@ def replay(model: str, weeks: int) -> None:
 
     if settings().clock != "event":
         raise OperationError("a replay needs the event clock: set MLOPS_CLOCK=event here and for `mlops up`")
-    console = Console()
+    console = _console()
     spec = find(model)
     summary = replay_history(spec, settings(), weeks=weeks, console=console, check=lambda: None)
     write_summary(spec, settings(), summary)
@@ -135,6 +135,11 @@ def _wait(processes: Processes) -> None:
     while True:
         processes.check()
         time.sleep(1)
+
+
+def _console() -> Console:
+    """Return the console; a log file or a pipe gets lines of 120 columns."""
+    return Console(width=None if sys.stdout.isatty() else 120)
 
 
 def _stop_on_terminate() -> None:

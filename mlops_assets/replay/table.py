@@ -2,36 +2,35 @@
 
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
 WHO = ("loop", "frozen", "constant")
-METRICS = ("accuracy", "auc", "log_loss")
+METRICS = {"accuracy": "accur.", "auc": "AUC", "log_loss": "log l."}
 
 
 def print_summary(console: Console, summary: dict[str, Any]) -> None:
     """Print weeks, totals, retrainings and the counts of calls and records."""
-    table = Table(title=f"{summary['model']}: the loop beside the frozen first version and the constant predictor")
-    for column in ("window", "rows", "drifted", "version"):
-        table.add_column(column)
-    for who in WHO:
-        for metric in METRICS:
-            table.add_column(f"{who}\n{metric.replace('_', ' ')}", justify="right")
-    table.add_column("trigger")
+    title = f"{summary['model']}: the loop beside the frozen first version and the constant predictor"
+    table = Table(title=title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for column in ("window", "rows", "drift", "version"):
+        table.add_column(column, no_wrap=True)
+    for metric, short in METRICS.items():
+        for who in WHO:
+            table.add_column(f"{short if who == 'loop' else ''}\n{who[:6]}", justify="right", no_wrap=True)
     for window in summary["windows"]:
         figures = {"loop": window, "frozen": window["frozen"], "constant": window["constant"]}
-        outcome = f"{window['trigger']} → {window['verdict']}" if window["trigger"] else ""
         table.add_row(
             window["start"][:10],
             str(window["rows"]),
             str(len(window["drifted_features"])),
             window["model_version"],
-            *(_number(figures[who][metric]) for who in WHO for metric in METRICS),
-            outcome,
+            *(_number(figures[who][metric]) for metric in METRICS for who in WHO),
         )
     table.add_section()
-    totals = [_number(summary["totals"][who][metric]) for who in WHO for metric in METRICS]
-    table.add_row("total", str(sum(w["rows"] for w in summary["windows"])), "", "", *totals, "")
+    totals = [_number(summary["totals"][who][metric]) for metric in METRICS for who in WHO]
+    table.add_row("total", str(sum(w["rows"] for w in summary["windows"])), "", "", *totals)
     console.print(table)
     for entry in summary["retrainings"]:
         console.print(_retraining_line(entry))
@@ -54,4 +53,4 @@ def _retraining_line(entry: dict[str, Any]) -> str:
 
 
 def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4f}"
+    return "–" if value is None else f"{value:.3f}".removeprefix("0")
