@@ -2,23 +2,23 @@
 
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
 WHO = ("loop", "frozen", "constant")
-METRICS = {"accuracy": "accur.", "auc": "AUC", "log_loss": "log l."}
+SHORT = {"loop": "loop", "frozen": "froz.", "constant": "const"}
+METRICS = {"accuracy": "acc.", "auc": "AUC", "log_loss": "loss"}
 
 
 def print_summary(console: Console, summary: dict[str, Any]) -> None:
     """Print weeks, totals, retrainings and the counts of calls and records."""
     title = f"{summary['model']}: the loop beside the frozen first version and the constant predictor"
-    table = Table(title=title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for column in ("window", "rows", "drift", "version"):
+    table = Table(title=title, box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
+    for column in ("window", "rows", "dr.", "ver."):
         table.add_column(column, no_wrap=True)
-    for metric, short in METRICS.items():
+    for short in METRICS.values():
         for who in WHO:
-            table.add_column(f"{short if who == 'loop' else ''}\n{who[:6]}", justify="right", no_wrap=True)
+            table.add_column(f"{short if who == 'loop' else ''}\n{SHORT[who]}", justify="right", no_wrap=True)
     for window in summary["windows"]:
         figures = {"loop": window, "frozen": window["frozen"], "constant": window["constant"]}
         table.add_row(
