@@ -48,6 +48,9 @@ def build_monitoring_windows_sensor(spec: ModelSpec, monitor_job: dg.JobDefiniti
         if release is None or watermark is None:
             missing = "no version is in production" if release is None else "no prediction has been logged"
             return dg.SkipReason(f"{spec.name}: {missing} yet")
+        under_way = dg.RunsFilter(job_name=f"{spec.name}_monitor", statuses=ACTIVE)
+        if active := context.instance.get_runs(under_way, limit=1):
+            return dg.SkipReason(f"{spec.name}: run {active[0].run_id} is making reports")
         before: dict[str, Any] = json.loads(context.cursor) if context.cursor else {}
         state: dict[str, Any] = {
             "versions": [lake.tables.version(spec.name, table) for table in TABLES],
@@ -67,7 +70,7 @@ def build_monitoring_windows_sensor(spec: ModelSpec, monitor_job: dg.JobDefiniti
         return dg.SensorResult(
             dynamic_partitions_requests=[partitions.build_add_request([reports.window.key for reports in due])],
             run_requests=requests,
-            skip_reason=None if requests else f"{spec.name}: reports of {due[0].window.key} are under way or given up",
+            skip_reason=None if requests else f"{spec.name}: reports of {due[0].window.key} have failed too often",
             cursor=cursor,
         )
 
@@ -114,11 +117,7 @@ def due_reports(spec: ModelSpec, lake: LakeResource, watermark: datetime, *, mov
 
 
 def _run_request(spec: ModelSpec, reports: DueReports, instance: dg.DagsterInstance) -> dg.RunRequest | None:
-    """Return the run for one window; None while one is under way, or after too many failed attempts."""
-    job = f"{spec.name}_monitor"
-    under_way = dg.RunsFilter(job_name=job, statuses=ACTIVE, tags={"dagster/partition": reports.window.key})
-    if instance.get_runs(under_way, limit=1):
-        return None
+    """Return the run for one window, None after too many failed attempts."""
     due = (("drift_report", reports.drift), ("performance_report", reports.performance))
     names = [name for name, wanted in due if wanted]
     key = f"{'+'.join(names)}:{reports.window.key}:{reports.label_digest}"

@@ -34,7 +34,7 @@ class ServingSettings(BaseSettings):
     cache: Path = Field(default_factory=_inside_home("cache"), description="The last known good models.")
     poll_seconds: float = Field(0.1, gt=0, le=0.2, description="Seconds between looks at the release chains.")
     seal_seconds: float = Field(0.5, gt=0, le=1, description="Greatest age of a journal segment before it is sealed.")
-    ship_seconds: float = Field(0.5, gt=0, le=60, description="Seconds between shipments to the lake.")
+    ship_seconds: float = Field(1.0, gt=0, le=60, description="Seconds between shipments to the lake.")
     grace_seconds: float = Field(10, ge=0, le=600, description="Seconds that accepted calls get to finish at the end.")
     maximum_message_bytes: int = Field(4 * 1024 * 1024, ge=1024, description="Greatest request and answer.")
     dagster_url: str = Field(

@@ -54,7 +54,7 @@ def suggest_params(trial: "Trial", algorithm: Algorithm) -> Params:
         case "hist_gradient_boosting":
             return {
                 "learning_rate": trial.suggest_float(name("learning_rate"), 0.04, 0.2, log=True),
-                "max_iter": trial.suggest_int(name("max_iter"), 50, 160, step=10),
+                "max_iter": trial.suggest_int(name("max_iter"), 50, 150, step=10),
                 "max_leaf_nodes": trial.suggest_int(name("max_leaf_nodes"), 6, 24, log=True),
                 "min_samples_leaf": trial.suggest_int(name("min_samples_leaf"), 10, 120, log=True),
                 "l2_regularization": trial.suggest_float(name("l2_regularization"), 1e-2, 20.0, log=True),

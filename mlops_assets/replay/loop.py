@@ -106,7 +106,7 @@ class Loop:
                 generation = newest
                 seconds = self._first_answer(self._store.read(self._spec.name, generation), send_one)
             if time.monotonic() >= next_look:
-                next_look = time.monotonic() + 0.5
+                next_look = time.monotonic() + 1.0
                 waiting_for = self._waiting_for(window, generation)
                 if waiting_for is None:
                     return self._word(window, seconds)
