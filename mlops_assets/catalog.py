@@ -54,7 +54,11 @@ def specs_of(module: str) -> tuple[ModelSpec, ...]:
     except MlopsError as error:
         raise SpecError(f"{module}: {error}") from error
     except ModuleNotFoundError as error:
-        mend = "check MLOPS_MODELS, and that its folder is on PYTHONPATH" if error.name == module else "install it"
+        mend = (
+            "check MLOPS_MODELS, and that its folder is on PYTHONPATH"
+            if f"{module}.".startswith(f"{error.name}.")
+            else "install it"
+        )
         raise SpecError(f"{module} can not be imported: no module named {error.name!r}; {mend}") from error
     except Exception as error:  # a user's module may fail in any way
         raise SpecError(f"{module} can not be imported: {type(error).__name__}: {error}; correct the module") from error

@@ -51,13 +51,9 @@ def test_all_sensors_and_schedules_run_by_default(repository):
 
 
 def test_one_training_per_model_at_a_time(repository):
-    pools = {
-        node.pools
-        for key in repository.asset_graph.get_all_asset_keys()
-        if key.path[-1] == "trained_model"
-        for node in [repository.asset_graph.get(key)]
-    }
-    assert {pool for group in pools for pool in group} == {"train_breast_cancer", "train_flight_delay"}
+    graph = repository.asset_graph
+    trained = [graph.get(key) for key in graph.get_all_asset_keys() if key.path[-1] == "trained_model"]
+    assert {pool for node in trained for pool in node.pools} == {"train_breast_cancer", "train_flight_delay"}
 
 
 def test_loading_the_code_location_imports_no_heavy_library():

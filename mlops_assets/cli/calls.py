@@ -14,6 +14,8 @@ from mlops_assets.settings import settings
 from mlops_assets.spec import ModelSpec, Number
 from serving.client import Client, Label
 
+RETRY_SECONDS = 2.0
+
 
 @click.command()
 @click.argument("model")
@@ -24,12 +26,12 @@ def predict(model: str, rows: TextIO, version_info: bool) -> None:
 
     Prints one JSON object a row. Empty cells and nulls are missing values. A column `entity_key` is passed on.
     """
-    spec = find(model)
-    with Client(settings().server) as client:
+    examples = list(_rows(find(model), rows))
+    with Client(settings().server, retry_seconds=RETRY_SECONDS) as client:
         if version_info:
             info = client.model_info(model)
             click.echo(f"{model} version {info.model_version}, generation {info.generation}", err=True)
-        for row in _rows(spec, rows):
+        for row in examples:
             key = row.pop("entity_key", None)
             answer = client.predict(model, row, entity_key=str(key or ""))
             click.echo(
@@ -58,7 +60,7 @@ def feedback(model: str, labels: tuple[str, ...], source: str) -> None:
         if not separator:
             raise click.BadParameter(f"{text!r} is not PREDICTION_ID=LABEL")
         pairs.append(Label(prediction_id=prediction_id, label=label, source=source))
-    with Client(settings().server) as client:
+    with Client(settings().server, retry_seconds=RETRY_SECONDS) as client:
         accepted = client.feedback(model, pairs)
     click.echo(f"{accepted} labels accepted")
 

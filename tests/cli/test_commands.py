@@ -95,8 +95,7 @@ def test_a_home_without_permission_is_named(tmp_path):
 def test_a_cell_that_is_not_a_number_is_named_with_its_line(tmp_path):
     rows = "departure_delay,origin\n5,JFK\nsoon,JFK\n"
     result = mlops("predict", "flight_delay", "-", home=tmp_path, stdin=rows)
-    assert result.returncode == 1
-    assert "Traceback" not in result.stderr
+    assert_one_line(result, "line 3", "departure_delay", "'soon'")
 
 
 def test_a_model_without_releases_says_so(tmp_path):
