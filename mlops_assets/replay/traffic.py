@@ -72,7 +72,7 @@ class Replay:
     def play_until(self, end: datetime, *, predictions_before: datetime, on_slice: Callable[[int], None]) -> None:
         """Send what happens until `end`; rows at or after `predictions_before` are not sent any more."""
         while self._pending_before(min(end, predictions_before)) or self._labels_pending(end):
-            moment = min(self._moment() + SLICE, end)
+            moment = min(self._moment(predictions_before) + SLICE, end)
             sent = self._send_predictions(min(moment, predictions_before))
             self._send_labels(moment)
             on_slice(sent)
@@ -91,8 +91,9 @@ class Replay:
             place, label = self._last_label
             self._feedback([self._label(place, label, time)])
 
-    def _moment(self) -> datetime:
-        upcoming = [self._times[self._next]] if self._next < len(self._times) else []
+    def _moment(self, predictions_before: datetime) -> datetime:
+        """Return when the next prediction or label is due; play_until knows that there is one."""
+        upcoming = [self._times[self._next]] if self._pending_before(predictions_before) else []
         if self._next_label < len(self._labels):
             upcoming.append(self._labels[self._next_label][0])
         return min(upcoming)
