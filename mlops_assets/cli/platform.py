@@ -1,6 +1,7 @@
 """Dagster (code server, webserver, daemon), MLflow's pages and the gRPC server, as real processes over one home."""
 
 import shutil
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import yaml
 
 from mlops_assets.cli.processes import Processes, free_port, python, require_free
 from mlops_assets.errors import OperationError
+from mlops_assets.replay.orchestration import Orchestration
 from mlops_assets.settings import STATE_FORMAT, Settings
 
 START_SECONDS = 120.0
@@ -83,6 +85,7 @@ def start_platform(
         start_mlflow(processes, where, ports, environment)
     processes.wait_for_url(f"http://127.0.0.1:{ports.dagster}/server_info", seconds=START_SECONDS)
     processes.wait_for_url(f"http://127.0.0.1:{ports.metrics}/livez", seconds=START_SECONDS)
+    wait_for_code(processes, Orchestration(f"http://127.0.0.1:{ports.dagster}"))
 
 
 def create_dagster_storage(dagster_home: Path) -> None:
@@ -95,6 +98,20 @@ def create_dagster_storage(dagster_home: Path) -> None:
         instance.get_runs_count()
         instance.all_instigator_state()
         instance.event_log_storage.get_maximum_record_id()
+
+
+def wait_for_code(processes: Processes, dagster: Orchestration) -> None:
+    """Wait until the webserver has the code location, so that a run can be launched.
+
+    Raises:
+        OperationError: A process ended, or the code is not loaded in time.
+    """
+    deadline = time.monotonic() + START_SECONDS
+    while not dagster.code_is_loaded():
+        processes.check()
+        if time.monotonic() > deadline:
+            raise OperationError(f"Dagster has not loaded mlops_assets within {START_SECONDS:.0f} s; see its log")
+        time.sleep(0.2)
 
 
 def start_dagster(processes: Processes, where: Settings, ports: Ports, environment: dict[str, str]) -> None:

@@ -23,6 +23,7 @@ _SCHEDULE_STOP = """mutation($id: String!) { stopRunningSchedule(id: $id) { __ty
   ... on PythonError { message } } }"""
 _SCHEDULE_ID = """query($selector: ScheduleSelector!) { scheduleOrError(scheduleSelector: $selector) { ... on Schedule {
   scheduleState { id } } } }"""
+_REPOSITORIES = """query { repositoriesOrError { ... on RepositoryConnection { nodes { name } } } }"""
 _FAILURE = """query($id: ID!) { logsForRun(runId: $id) { ... on EventConnection { events {
   ... on ExecutionStepFailureEvent { stepKey error { message } } ... on RunFailureEvent { message } } } } }"""
 
@@ -50,6 +51,10 @@ class Orchestration:
 
     def __init__(self, url: str) -> None:
         self._url = url.rstrip("/")
+
+    def code_is_loaded(self) -> bool:
+        """Return whether the webserver has loaded the code location."""
+        return bool(self._ask(_REPOSITORIES, {})["repositoriesOrError"].get("nodes"))
 
     def runs(self, job: str) -> list[Run]:
         """Return a job's runs, newest first, at most 50."""
