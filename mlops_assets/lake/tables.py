@@ -96,14 +96,16 @@ class Lake:
 
 
 def content_hash(frame: "pd.DataFrame") -> str:
-    """Return a hash of the rows that does not depend on their order, 16 hex digits."""
+    """Return a hash of the rows, 16 hex digits; neither their order nor a way through the lake changes it."""
     import numpy as np
     import pandas as pd
 
     ordered = frame.reindex(columns=sorted(frame.columns))
+    for name in ordered.select_dtypes(["datetime", "datetimetz"]):
+        ordered[name] = ordered[name].dt.as_unit("us")
     rows = np.sort(pd.util.hash_pandas_object(ordered, index=False).to_numpy())
     digest = hashlib.sha256(rows.tobytes())
-    digest.update(repr([(name, str(kind)) for name, kind in ordered.dtypes.items()]).encode())
+    digest.update(repr([(name, kind.kind) for name, kind in ordered.dtypes.items()]).encode())
     return digest.hexdigest()[:16]
 
 

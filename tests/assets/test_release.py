@@ -5,13 +5,13 @@ import shutil
 from dataclasses import replace
 from datetime import UTC, datetime
 
-import numpy as np
 import pytest
 
 from mlops_assets.assets.release import decide, evaluate_candidate, project_releases, projected_generation
 from mlops_assets.assets.snapshots import ReferenceData
 from mlops_assets.assets.training import TrainedModel, fit_candidate
 from mlops_assets.core import training
+from mlops_assets.core.schema import frame_matrices
 from mlops_assets.errors import SupersededError
 from mlops_assets.lake.tables import Lake
 from serving.formats.bundle import GOLDEN_FILE, MODEL_FILE, PROFILE_FILE, GoldenRows, Manifest, write_bundle
@@ -47,7 +47,8 @@ def trained(lake, store, end, *, version, seed, shift=0.0, stored_metrics=None):
         libraries={},
         files={},
     )
-    golden = GoldenRows(np.zeros((0, 1)), np.empty((0, 1), dtype=object), np.zeros(0))
+    numbers, texts = frame_matrices(candidate.split.holdout.head(5), SPEC.contract)
+    golden = GoldenRows(numbers, texts, candidate.holdout_scores[:5])
     contents = {
         MODEL_FILE: candidate.model_bytes,
         PROFILE_FILE: candidate.profile,
