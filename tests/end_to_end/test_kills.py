@@ -97,11 +97,12 @@ def test_a_daemon_killed_in_the_middle_of_a_tick_goes_on_when_it_is_started_agai
 
 
 def test_a_second_retraining_is_answered_with_the_first_ones_id(platform):
+    job = f"{MODEL}_retrain"
+    platform.wait_for("the end of earlier runs", lambda: not any(run.active for run in platform.dagster.runs(job)))
     first = platform.client.trigger_retraining(MODEL, reason="one", actor="test")
     again = platform.client.trigger_retraining(MODEL, reason="two", actor="test")
     assert not first.already_running
     assert (again.dagster_run_id, again.already_running) == (first.dagster_run_id, True)
-    job = f"{MODEL}_retrain"
     platform.wait_for("the end of the run", lambda: not any(run.active for run in platform.dagster.runs(job)))
     assert {run.tags["mlops/reason"] for run in platform.dagster.runs(job)} >= {"one"}
 
