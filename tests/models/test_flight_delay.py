@@ -18,8 +18,7 @@ def source(flights) -> pd.DataFrame:
     return flights[flights["event_time"] < flight_delay.SOURCE_ENDS]
 
 
-def test_source_and_traffic_are_the_first_weeks_and_the_rest(monkeypatch, flights):
-    monkeypatch.setattr(_flights_data, "flights", lambda: flights)
+def test_source_and_traffic_are_the_first_weeks_and_the_rest():
     source, traffic = SPEC.source(), SPEC.traffic()
     assert (len(source), len(traffic)) == (23_960, 304_561)
     assert source["event_time"].max() < flight_delay.SOURCE_ENDS <= traffic["event_time"].min()
