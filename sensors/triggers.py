@@ -1,12 +1,15 @@
 """The two sensors that ask for retraining: drift in a row, and accuracy under its threshold."""
 
 import json
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import dagster as dg
 
 from mlops_assets.core.triggers import (
     RetrainingDecision,
+    Trigger,
     WindowVerdict,
     decide_accuracy_retraining,
     decide_drift_retraining,
@@ -22,60 +25,52 @@ from serving.formats.release import Release
 
 def build_drift_sensor(spec: ModelSpec, retrain_job: Any) -> dg.SensorDefinition:
     """Return the sensor `<model>_drift_sensor`."""
-
-    @dg.sensor(
-        name=f"{spec.name}_drift_sensor",
-        job=retrain_job,
-        minimum_interval_seconds=2,
-        default_status=dg.DefaultSensorStatus.RUNNING,
-        description=f"Retrains after {spec.drift.consecutive_windows} drifted windows in a row.",
+    return _build_trigger_sensor(
+        spec,
+        retrain_job,
+        "drift",
+        partial(decide_drift_retraining, policy=spec.drift),
+        f"Retrains after {spec.drift.consecutive_windows} drifted windows in a row.",
     )
-    def drift_sensor(
-        context: dg.SensorEvaluationContext, lake: LakeResource, releases: ReleaseStoreResource
-    ) -> dg.SensorResult | dg.SkipReason:
-        release = releases.production_release(spec.name)
-        if release is None:
-            return dg.SkipReason(f"{spec.name}: nothing is in production yet")
-        verdicts = settled_verdicts(spec, lake.tables)
-        decision = decide_drift_retraining(
-            verdicts,
-            policy=spec.drift,
-            cool_down_windows=spec.retraining.cool_down_windows,
-            reset_at=release.data_until,
-            generation=release.generation,
-        )
-        return _result(spec, context, decision, verdicts, release)
-
-    return drift_sensor
 
 
 def build_accuracy_sensor(spec: ModelSpec, retrain_job: Any) -> dg.SensorDefinition:
     """Return the sensor `<model>_accuracy_sensor`."""
+    return _build_trigger_sensor(
+        spec,
+        retrain_job,
+        "accuracy",
+        partial(decide_accuracy_retraining, policy=spec.accuracy),
+        "Retrains when the labelled accuracy of a window is under its threshold.",
+    )
 
+
+def _build_trigger_sensor(
+    spec: ModelSpec, retrain_job: Any, trigger: Trigger, decide: Callable[..., RetrainingDecision], description: str
+) -> dg.SensorDefinition:
     @dg.sensor(
-        name=f"{spec.name}_accuracy_sensor",
+        name=f"{spec.name}_{trigger}_sensor",
         job=retrain_job,
         minimum_interval_seconds=2,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Retrains when the labelled accuracy of a window is under its threshold.",
+        description=description,
     )
-    def accuracy_sensor(
+    def trigger_sensor(
         context: dg.SensorEvaluationContext, lake: LakeResource, releases: ReleaseStoreResource
     ) -> dg.SensorResult | dg.SkipReason:
         release = releases.production_release(spec.name)
         if release is None:
             return dg.SkipReason(f"{spec.name}: nothing is in production yet")
         verdicts = settled_verdicts(spec, lake.tables)
-        decision = decide_accuracy_retraining(
+        decision = decide(
             verdicts,
-            policy=spec.accuracy,
             cool_down_windows=spec.retraining.cool_down_windows,
             reset_at=release.data_until,
             generation=release.generation,
         )
         return _result(spec, context, decision, verdicts, release)
 
-    return accuracy_sensor
+    return trigger_sensor
 
 
 def settled_verdicts(spec: ModelSpec, lake: Lake) -> list[WindowVerdict]:

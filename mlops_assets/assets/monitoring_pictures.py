@@ -18,7 +18,7 @@ from serving.formats.release import ReleaseStore
 if TYPE_CHECKING:
     import pandas as pd
 
-    from mlops_assets.assets.monitoring import DriftReport, PerformanceReport
+    from mlops_assets.assets.measurements import DriftReport, PerformanceReport
     from mlops_assets.core.drift import FeatureDrift, WindowDrift
     from mlops_assets.core.performance import Performance
 
