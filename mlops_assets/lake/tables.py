@@ -1,6 +1,7 @@
 """The Delta tables of all models: `<lake>/<model>/<table>`, addressed by version, never rewritten in place."""
 
 import hashlib
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -109,11 +110,11 @@ def content_hash(frame: "pd.DataFrame") -> str:
     return digest.hexdigest()[:16]
 
 
-def _extreme(table: "DeltaTable", column: str, pick: object) -> datetime | None:
+def _extreme(table: "DeltaTable", column: str, pick: Callable[[Iterable[datetime]], datetime]) -> datetime | None:
     import pyarrow as pa
 
     actions = pa.table(table.get_add_actions(flatten=True))
     if column not in actions.column_names:
         return None
     values = [value for value in actions[column].to_pylist() if value is not None]
-    return pick(values) if values and callable(pick) else None
+    return pick(values) if values else None
