@@ -16,7 +16,7 @@ def commands(debug: bool) -> None:
 
     \b
     Start here:
-      mlops demo                         the whole loop on real flights, about nine minutes
+      mlops demo                         the whole loop on real flights, about seven minutes
       mlops up                           Dagster, MLflow and the gRPC server, until Ctrl-C
       mlops retrain flight_delay         train, and promote if the gate agrees
       mlops predict flight_delay -       score rows (CSV or JSON lines) from standard input
