@@ -20,7 +20,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from protos.mlops.v1 import control_pb2, control_pb2_grpc, feedback_pb2, feedback_pb2_grpc, prediction_pb2
 from protos.mlops.v1.prediction_pb2_grpc import PredictionServiceStub
 from serving.client_errors import error_of
-from serving.client_values import column_of, microseconds_of, value_of
+from serving.client_values import column_of, maps_of, microseconds_of
 
 MAXIMUM_LABELS_A_CALL = 1000
 _FIRST_PAUSE_SECONDS = 0.05
@@ -122,7 +122,7 @@ class Client:
             ContractError: The row breaks the model's contract; carries every violation.
             ServingError: Any other refusal.
         """
-        request = _request_of(model, row, entity_key, event_time, request_id)
+        request = self._request_of(model, row, entity_key, event_time, request_id)
         return self._predict(request)
 
     def predict_future(
@@ -135,7 +135,7 @@ class Client:
         request_id: str = "",
     ) -> PendingPrediction:
         """Send one row and go on; for many calls in flight from one thread."""
-        request = _request_of(model, row, entity_key, event_time, request_id)
+        request = self._request_of(model, row, entity_key, event_time, request_id)
         call = self._stub().Predict.future(request, timeout=self._timeout)
         return PendingPrediction(call, lambda: self._predict(request))
 
@@ -230,6 +230,21 @@ class Client:
         stub = self._stub()
         return _prediction_of(self._call(lambda: stub.Predict(request, timeout=self._timeout)))
 
+    def _request_of(
+        self, model: str, row: Mapping[str, Value], entity_key: str, event_time: datetime | None, request_id: str
+    ) -> prediction_pb2.PredictRequest:
+        numbers, texts = maps_of(row, lambda name: self._kind(model, name))
+        request = prediction_pb2.PredictRequest(
+            model=model,
+            numbers=numbers,
+            texts=texts,
+            entity_key=entity_key,
+            request_id=request_id or uuid.uuid4().hex,
+        )
+        if event_time is not None:
+            request.event_time.FromMicroseconds(microseconds_of(event_time))
+        return request
+
     def _stub(self) -> PredictionServiceStub:
         self._turn += 1
         return self._stubs[self._turn % len(self._stubs)]
@@ -250,20 +265,6 @@ class Client:
                     raise error_of(error) from None
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
-
-
-def _request_of(
-    model: str, row: Mapping[str, Value], entity_key: str, event_time: datetime | None, request_id: str
-) -> prediction_pb2.PredictRequest:
-    request = prediction_pb2.PredictRequest(
-        model=model,
-        features={name: value_of(value) for name, value in row.items()},
-        entity_key=entity_key,
-        request_id=request_id or uuid.uuid4().hex,
-    )
-    if event_time is not None:
-        request.event_time.FromMicroseconds(microseconds_of(event_time))
-    return request
 
 
 def _prediction_of(answer: prediction_pb2.PredictResponse) -> Prediction:

@@ -1,7 +1,8 @@
 """Between protos and matrices; every field that breaks the contract is named, not only the first."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import partial
+from typing import TypeVar
 
 import numpy as np
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -13,6 +14,8 @@ from serving.prediction import PredictionAnswer, PredictionCall, Rows
 
 MAXIMUM_ROWS = 1000
 _NAN = float("nan")
+
+T = TypeVar("T", float, str)
 
 
 def call_of_one(request: pb.PredictRequest) -> PredictionCall:
@@ -67,16 +70,16 @@ def rows_of_features(request: pb.PredictRequest, contract: Contract) -> Rows:
     Raises:
         ContractError: One violation for every offending field.
     """
-    given = request.features
+    numbers: Mapping[str, float] = request.numbers
+    texts: Mapping[str, str] = request.texts
     found: list[Violation] = []
-    numbers = [_number(given.get(feature.name), feature.name, found) for feature in contract.numbers]
-    texts = [_text(given.get(feature.name), feature.name, found) for feature in contract.texts]
-    if len(given) != len(contract.names) or found:
-        found.extend(_unknown(given, contract))
-    rows = Rows(np.array([numbers], dtype=np.float64), np.array([texts], dtype=object))
-    if not found and contract.admits(numbers, texts):
-        return rows
-    return _checked(rows, contract, found)
+    if set(numbers) != contract.number_names or set(texts) != contract.text_names:
+        found = _misplaced(numbers, texts, contract)
+        numbers, texts = _fillers(numbers, contract.number_names, _NAN), _fillers(texts, contract.text_names, "")
+    number_row = [numbers[feature.name] for feature in contract.numbers]
+    text_row = [texts[feature.name] for feature in contract.texts]
+    rows = Rows(np.array([number_row]), np.array([text_row], dtype=object))
+    return rows if not found and contract.admits(number_row, text_row) else _checked(rows, contract, found)
 
 
 def rows_of_columns(request: pb.PredictBatchRequest, contract: Contract) -> Rows:
@@ -117,29 +120,25 @@ def timestamp_of(microseconds: int) -> Timestamp:
     return Timestamp(seconds=seconds, nanos=rest * 1000)
 
 
-def _number(value: pb.Value | None, name: str, found: list[Violation]) -> float:
-    if value is None:
-        found.append(Violation(name, "is missing"))
-        return _NAN
-    kind = value.WhichOneof("kind")
-    if kind == "text":
-        found.append(Violation(name, "is a text, must be a number", value=repr(value.text[:40])))
-    if kind != "number":
-        return _NAN
-    number = value.number
-    if number != number:  # noqa: PLR0124  (the cheapest test for NaN)
-        found.append(Violation(name, "is not finite", value="nan"))
-    return number
+def _misplaced(numbers: Mapping[str, float], texts: Mapping[str, str], contract: Contract) -> list[Violation]:
+    found = _unknown([*numbers, *texts], contract)
+    for feature in contract.numbers:
+        if feature.name in texts:
+            value = repr(texts[feature.name][:40])
+            found.append(Violation(feature.name, "is a text, must be a number", value=value))
+        elif feature.name not in numbers:
+            found.append(Violation(feature.name, "is missing"))
+    for category in contract.texts:
+        if category.name in numbers:
+            value = repr(numbers[category.name])
+            found.append(Violation(category.name, "is a number, must be a text", value=value))
+        elif category.name not in texts:
+            found.append(Violation(category.name, "is missing"))
+    return found
 
 
-def _text(value: pb.Value | None, name: str, found: list[Violation]) -> str:
-    if value is None:
-        found.append(Violation(name, "is missing"))
-        return ""
-    kind = value.WhichOneof("kind")
-    if kind == "number":
-        found.append(Violation(name, "is a number, must be a text", value=repr(value.number)))
-    return value.text
+def _fillers(given: Mapping[str, T], names: Iterable[str], filler: T) -> dict[str, T]:
+    return dict.fromkeys(names, filler) | dict(given)
 
 
 def _unknown(given: Iterable[str], contract: Contract) -> list[Violation]:
