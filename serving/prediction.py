@@ -3,9 +3,10 @@
 import hashlib
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from protos.mlops.v1 import journal_pb2
+from serving.call_meter import PRODUCTION, AnsweredCall, CallMeter
 from serving.errors import ContractError, ServingError, Violation
 from serving.formats.contract import Contract, Numbers, Texts
 from serving.identifiers import new_ids, now_us, texts_of
@@ -18,16 +19,14 @@ EARLIEST_US = -2_208_988_800_000_000  # 1900-01-01
 MAXIMUM_KEY_LENGTH = 256
 
 
-@dataclass(frozen=True, slots=True)
-class Rows:
+class Rows(NamedTuple):
     """What a request asks, as the contract's two matrices."""
 
     numbers: Numbers
     texts: Texts
 
 
-@dataclass(frozen=True, slots=True)
-class PredictionCall:
+class PredictionCall(NamedTuple):
     """A request before its model is known: `rows_of` decodes and checks it against that model's contract."""
 
     model: str
@@ -37,8 +36,7 @@ class PredictionCall:
     event_times_us: list[int]
 
 
-@dataclass(frozen=True, slots=True)
-class PredictionAnswer:
+class PredictionAnswer(NamedTuple):
     """One entry a row, in the order of the request."""
 
     prediction_ids: list[str]
@@ -52,8 +50,10 @@ class PredictionAnswer:
 class Predictions:
     """Answers calls with the versions of a host, after writing them to a journal."""
 
-    def __init__(self, host: ModelHost, journal: Journal, *, status_of: Callable[[ServingError], str]) -> None:
-        self._host, self._journal, self._status_of = host, journal, status_of
+    def __init__(
+        self, host: ModelHost, journal: Journal, meter: CallMeter, *, status_of: Callable[[ServingError], str]
+    ) -> None:
+        self._host, self._journal, self._meter, self._status_of = host, journal, meter, status_of
         self._recent: RecentAnswers[PredictionAnswer] = RecentAnswers()
 
     def predict(self, call: PredictionCall) -> PredictionAnswer:
@@ -62,38 +62,36 @@ class Predictions:
         Raises:
             ServingError: It can not be answered; nothing of it is in the journal.
         """
-        began = time.perf_counter()
         model = self._host.model(call.model)
         try:
-            answer = self._answer(call, model)
+            return self._answer(call, model)
         except ServingError as error:
-            model.meter.count_refused(self._status_of(error))
+            self._meter.refused(model.contract, model.version, error, status=self._status_of(error))
             raise
-        model.meter.count_rows(len(answer.labels))
-        model.meter.observe_seconds(time.perf_counter() - began)
-        return answer
 
     def _answer(self, call: PredictionCall, model: LoadedModel) -> PredictionAnswer:
-        received_at = now_us()
+        began, received_at = time.perf_counter(), now_us()
         rows = call.rows_of(model.contract)
         _check_envelope(call, len(rows.numbers), received_at)
         if not call.request_id:
-            return self._score(call, model, rows, received_at)
+            return self._score(call, model, rows, received_at, began)
         return self._recent.once(
             (call.model, call.request_id),
             _payload_digest(call, rows),
-            lambda: self._score(call, model, rows, received_at),
+            lambda: self._score(call, model, rows, received_at, began),
             rows=len(rows.numbers),
         )
 
-    def _score(self, call: PredictionCall, model: LoadedModel, rows: Rows, received_at: int) -> PredictionAnswer:
+    def _score(
+        self, call: PredictionCall, model: LoadedModel, rows: Rows, received_at: int, began: float
+    ) -> PredictionAnswer:
         scores = model.predictor.scores(rows.numbers, rows.texts)
         ids = new_ids(received_at, len(scores))
         record = journal_pb2.PredictionRecord(
             contract_digest=model.contract.digest,
             model_version=model.version,
             generation=model.generation,
-            role="production",
+            role=PRODUCTION,
             request_id=call.request_id,
             received_at_us=received_at,
             prediction_ids=ids,
@@ -104,6 +102,8 @@ class Predictions:
             scores=scores.tobytes(),
         )
         self._journal.append(journal_pb2.JournalRecord(prediction=record), model.contract)
+        seconds = time.perf_counter() - began
+        self._meter.answered(AnsweredCall(model.contract, model.version, seconds, rows.numbers, rows.texts, scores))
         return _answer_of(model, texts_of(ids), scores)
 
 

@@ -15,6 +15,7 @@ from serving.api.feedback import FeedbackServicer
 from serving.api.grpc_status import status_name_of
 from serving.api.prediction import PredictionServicer
 from serving.api.services import add_service
+from serving.call_meter import CallMeter
 from serving.errors import ServingError
 from serving.feedback import Feedback, PredictionLog
 from serving.formats.release import ReleaseStore
@@ -29,6 +30,7 @@ from serving.settings import ServingSettings, load_settings
 from serving.ticker import Ticker
 
 _WATCH_SECONDS = 0.1
+_FLUSH_SECONDS = 0.1
 _SERVICES = [
     file.DESCRIPTOR.services_by_name[name]
     for file, name in (
@@ -48,6 +50,7 @@ class Worker:
         self._settings = settings
         self._journal = Journal(settings.journals, seal_seconds=settings.seal_seconds)
         self._host = ModelHost(ReleaseStore(settings.release_store), LastKnownGood(settings.cache))
+        self._meter = CallMeter()
         self._health = health.HealthServicer()
         self._health.set("", health_pb2.HealthCheckResponse.NOT_SERVING)
         self._healthy: dict[str, bool] = {}
@@ -55,6 +58,7 @@ class Worker:
         self._tickers = [
             Ticker(self._host.poll, seconds=settings.poll_seconds, name="release-poller"),
             Ticker(self._journal.tick, seconds=settings.seal_seconds / 5, name="journal-ticker"),
+            Ticker(self._meter.flush, seconds=_FLUSH_SECONDS, name="meter-ticker"),
         ]
 
     def start(self) -> None:
@@ -77,6 +81,7 @@ class Worker:
         self._server.stop(self._settings.grace_seconds).wait()
         for ticker in self._tickers:
             ticker.stop()
+        self._meter.flush()
         self._journal.close()
         return int(self._journal.lost)
 
@@ -103,7 +108,7 @@ class Worker:
                 ("grpc.max_send_message_length", settings.maximum_message_bytes),
             ],
         )
-        predictions = Predictions(self._host, self._journal, status_of=status_name_of)
+        predictions = Predictions(self._host, self._journal, self._meter, status_of=status_name_of)
         feedback = Feedback(self._host, self._journal)
         log = PredictionLog(settings.lake, settings.journals)
         servicers = (

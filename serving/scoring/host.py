@@ -10,7 +10,7 @@ from serving.errors import BundleError, ModelNotFoundError, ModelUnavailableErro
 from serving.formats.bundle import Bundle, Manifest, open_bundle
 from serving.formats.contract import Contract
 from serving.formats.release import Release, ReleaseStore
-from serving.metrics import BUNDLE_FAILURES, STALE, SWAP_SECONDS, Meter
+from serving.metrics import BUNDLE_FAILURES, STALE, SWAP_SECONDS
 from serving.scoring.last_known_good import LastKnownGood
 from serving.scoring.predictor import Predictor
 
@@ -29,7 +29,6 @@ class LoadedModel:
     digest: str
     manifest: Manifest
     predictor: Predictor
-    meter: Meter
 
     @cached_property
     def contract(self) -> Contract:
@@ -167,5 +166,4 @@ def _loaded_model(release: Release, bundle: Bundle) -> LoadedModel:
     golden = bundle.golden
     for _ in range(_WARM_UP_CALLS):
         predictor.scores(golden.numbers[:1], golden.texts[:1])
-    meter = Meter(release.model, bundle.manifest.version)
-    return LoadedModel(release.model, release.generation, bundle.digest, bundle.manifest, predictor, meter)
+    return LoadedModel(release.model, release.generation, bundle.digest, bundle.manifest, predictor)
