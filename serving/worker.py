@@ -100,14 +100,7 @@ class Worker:
 
     def _build(self) -> grpc.Server:
         settings = self._settings
-        server = grpc.server(
-            ThreadPoolExecutor(settings.threads, thread_name_prefix="call"),
-            options=[
-                ("grpc.so_reuseport", 1),
-                ("grpc.max_receive_message_length", settings.maximum_message_bytes),
-                ("grpc.max_send_message_length", settings.maximum_message_bytes),
-            ],
-        )
+        server = grpc_server(settings)
         predictions = Predictions(self._host, self._journal, self._meter, status_of=status_name_of)
         feedback = Feedback(self._host, self._journal)
         log = PredictionLog(settings.lake, settings.journals)
@@ -122,6 +115,18 @@ class Worker:
         names = [service.full_name for service in _SERVICES]
         reflection.enable_server_reflection([*names, health.SERVICE_NAME, reflection.SERVICE_NAME], server)
         return server
+
+
+def grpc_server(settings: ServingSettings) -> grpc.Server:
+    """Return a server without services."""
+    return grpc.server(
+        ThreadPoolExecutor(settings.threads, thread_name_prefix="call"),
+        options=[
+            ("grpc.so_reuseport", 1),
+            ("grpc.max_receive_message_length", settings.maximum_message_bytes),
+            ("grpc.max_send_message_length", settings.maximum_message_bytes),
+        ],
+    )
 
 
 def main() -> int:
