@@ -11,8 +11,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tests.benchmarks.serving.cores import LOAD_CORE, pinned
-
 MISSING = (
     "h2load is needed: install Debian's nghttp2-client (apt-get install -y nghttp2-client), see make system-packages"
 )
@@ -47,7 +45,6 @@ class Sample:
     Attributes:
         calls_per_second: All calls over the time from the first start to the last end.
         milliseconds: Of every call, shape (n_calls,), sorted.
-        ends: Seconds since the epoch at which they ended, in that order, shape (n_calls,).
         body_bytes: Of all answers.
     """
 
@@ -71,7 +68,7 @@ def grpc_request(address: str, method: str, message: bytes, *, headers: tuple[st
 
 
 def h2load(request: Request, concurrency: int, calls: int) -> Sample:
-    """Send load from the load's core and wait for all answers.
+    """Send load and wait for all answers.
 
     Raises:
         LoadError: There is no h2load, or a call failed.
@@ -85,10 +82,8 @@ def h2load(request: Request, concurrency: int, calls: int) -> Sample:
         command = [program, "-t1", "-m1", f"-n{calls}", f"-c{concurrency}", f"-d{body}", f"--log-file={log}"]
         command += ["--h1"] if request.http1 else []
         command += [f"-H{header}" for header in request.headers]
-        with pinned(LOAD_CORE):
-            done = subprocess.run(
-                [*command, request.url], capture_output=True, text=True, timeout=_PATIENCE_SECONDS, check=False
-            )
+        command += [request.url]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_PATIENCE_SECONDS, check=False)
         if done.returncode:
             raise LoadError(f"h2load failed: {done.stderr[-500:]}")
         return _sample_of(done.stdout, np.loadtxt(log, dtype=np.int64, ndmin=2), calls)

@@ -4,6 +4,7 @@ It goes the project's own way: spec, pipeline, conversion, parity proof, bundle,
 """
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -46,8 +47,7 @@ class BenchmarkModel:
         folder: Its bundle.
         deployed: Version and digest, as a release names them.
         onnx: The graph.
-        pipeline: The same fit, for peers that serve scikit-learn; it reads `request_frame`.
-        numbers: Shape (1000, 12), float64, NaN where missing.
+        numbers: Shape (1000, 12), float64, none missing.
         texts: Shape (1000, 4).
         scores: What every server must answer to these rows, shape (1000,).
     """
@@ -55,7 +55,6 @@ class BenchmarkModel:
     folder: Path
     deployed: Deployed
     onnx: bytes
-    pipeline: "Pipeline"
     numbers: Numbers
     texts: Texts
     scores: Numbers
@@ -63,7 +62,20 @@ class BenchmarkModel:
     @cached_property
     def request_frame(self) -> pd.DataFrame:
         """The rows under the features' names."""
-        return matrices_frame(self.numbers, self.texts, SPEC.contract)
+        return matrices_frame(self.numbers, self.texts, CONTRACT)
+
+    def row(self, number: int) -> dict[str, float | str]:
+        """Return one row under the features' names."""
+        values = (*self.numbers[number].tolist(), *self.texts[number].tolist())
+        return dict(zip(CONTRACT.names, values, strict=True))
+
+    def named_pipeline(self) -> "Pipeline":
+        """Return the same fit on named columns, as peers that serve scikit-learn are asked with a data frame."""
+        training = make_rows(N_TRAINING_ROWS, seed=int(self.deployed.version))
+        pipeline = _fitted(training, names=CONTRACT.names)
+        # Only fitting needs it, and another release of numpy can not read it.
+        pipeline[-1]._feature_subsample_rng = None
+        return pipeline
 
 
 def _spec() -> ModelSpec:
@@ -75,7 +87,8 @@ def _spec() -> ModelSpec:
     return ModelSpec(
         name="benchmark",
         description="Rows of random numbers with a label that can be learned.",
-        label=Label(name="outcome", negative="no", positive="yes"),
+        # Of one length, so that all answers have one.
+        label=Label(name="outcome", negative="negative", positive="positive"),
         features=(*numbers, *categories),
         source=lambda: make_rows(N_TRAINING_ROWS, seed=0),
     )
@@ -85,11 +98,11 @@ SPEC = _spec()
 CONTRACT = SPEC.contract
 
 
-def make_rows(n_rows: int, *, seed: int) -> pd.DataFrame:
-    """Return rows over eight weeks, with label, event time and entity key."""
+def make_rows(n_rows: int, *, seed: int, missing_share: float = 0.1) -> pd.DataFrame:
+    """Return rows over eight weeks, with label, event time and entity key; three numbers may be missing."""
     generator = np.random.default_rng(seed)
     numbers = np.rint(generator.normal(scale=2, size=(n_rows, 12)) * _GRID) / _GRID
-    numbers[:, 9:][generator.random((n_rows, 3)) < 0.1] = np.nan
+    numbers[:, 9:][generator.random((n_rows, 3)) < missing_share] = np.nan
     codes = {name: generator.integers(size, size=n_rows) for name, size in _CATEGORIES.items()}
     known = np.nan_to_num(numbers)
     logit = known[:, 0] - 0.5 * known[:, 1] * (known[:, 2] > 0) + np.sin(known[:, 3]) + 0.3 * known[:, 9]
@@ -97,7 +110,9 @@ def make_rows(n_rows: int, *, seed: int) -> pd.DataFrame:
     frame = pd.DataFrame(numbers, columns=[feature.name for feature in SPEC.numbers])
     for name, code in codes.items():
         frame[name] = np.char.add(f"{name}-", code.astype(str)).astype(object)
-    frame["outcome"] = np.where(generator.random(n_rows) < 1 / (1 + np.exp(-logit)), "yes", "no").astype(object)
+    frame["outcome"] = np.where(generator.random(n_rows) < 1 / (1 + np.exp(-logit)), "positive", "negative").astype(
+        object
+    )
     frame["event_time"] = pd.date_range(_START, _START + timedelta(weeks=8), periods=n_rows).floor("us")
     frame["entity_key"] = [f"entity-{number}" for number in range(n_rows)]
     return frame
@@ -113,11 +128,10 @@ def make_model(bundles: Path, *, version: int = 1) -> BenchmarkModel:
     Raises:
         ConversionError: The graph does not answer like the pipeline within 1e-5.
     """
-    training, requests = make_rows(N_TRAINING_ROWS, seed=version), make_rows(N_REQUEST_ROWS, seed=1000)
-    labels = binary_labels(training["outcome"], "yes")
-    pipeline = make_pipeline(ALGORITHM, PARAMS, CONTRACT)
-    with one_thread():
-        pipeline.fit(pipeline_input(*frame_matrices(training, CONTRACT)), labels)
+    training = make_rows(N_TRAINING_ROWS, seed=version)
+    # Complete, because the peers have no common form of a missing value.
+    requests = make_rows(N_REQUEST_ROWS, seed=1000, missing_share=0)
+    pipeline = _fitted(training, names=range(len(CONTRACT.names)))
     onnx = to_onnx(pipeline, CONTRACT)
     predictor = Predictor(onnx)
     parity(pipeline, predictor, requests, CONTRACT)
@@ -129,7 +143,7 @@ def make_model(bundles: Path, *, version: int = 1) -> BenchmarkModel:
         GOLDEN_FILE: GoldenRows(numbers[:64], texts[:64], scores[:64]).to_json(),
     }
     deployed = Deployed(str(version), write_bundle(bundles, _manifest(version), contents))
-    return BenchmarkModel(bundles / deployed.bundle, deployed, onnx, pipeline, numbers, texts, scores)
+    return BenchmarkModel(bundles / deployed.bundle, deployed, onnx, numbers, texts, scores)
 
 
 def promote(store: ReleaseStore, model: BenchmarkModel) -> Release:
@@ -149,6 +163,13 @@ def promote(store: ReleaseStore, model: BenchmarkModel) -> Release:
             candidate=model.deployed,
         )
     )
+
+
+def _fitted(training: pd.DataFrame, *, names: Sequence[object]) -> "Pipeline":
+    pipeline = make_pipeline(ALGORITHM, PARAMS, CONTRACT)
+    features = pipeline_input(*frame_matrices(training, CONTRACT)).set_axis(list(names), axis="columns")
+    with one_thread():
+        return pipeline.fit(features, binary_labels(training["outcome"], "positive"))
 
 
 def _manifest(version: int) -> Manifest:

@@ -9,6 +9,7 @@ from typing import Any
 import psutil
 
 from tests.benchmarks.serving.answers import measured
+from tests.benchmarks.serving.cores import LOAD_CORE, pinned
 from tests.benchmarks.serving.load import Load, Request
 from tests.benchmarks.serving.servers import Endpoint
 
@@ -52,10 +53,18 @@ SINGLE_ROW = (
     Case("single_1", 1, lambda endpoint, round_: endpoint.single(round_)),
     Case("single_16", 16, lambda endpoint, round_: endpoint.single(round_)),
 )
+BATCH = Case("batch", 1, lambda endpoint, round_: endpoint.batch)
 
 
 def alternate(
-    endpoints: Sequence[Endpoint], cases: Sequence[Case], load: Load, *, rounds: int, seconds: float, report: Report
+    endpoints: Sequence[Endpoint],
+    cases: Sequence[Case],
+    load: Load,
+    *,
+    rounds: int,
+    seconds: float,
+    report: Report,
+    load_cores: Sequence[int] = (LOAD_CORE,),
 ) -> Rounds:
     """Measure every server in every case, in turn, and then again.
 
@@ -66,6 +75,7 @@ def alternate(
         rounds: How often.
         seconds: Length of one measurement.
         report: Told one line per measurement.
+        load_cores: Where the load runs.
 
     Raises:
         LoadError: An answer was wrong or missing.
@@ -74,7 +84,8 @@ def alternate(
     for number in range(rounds):
         for case in cases:
             for endpoint in endpoints:
-                one = _measure(endpoint, case, load, number, seconds)
+                with pinned(*load_cores):
+                    one = _measure(endpoint, case, load, number, seconds)
                 found[endpoint.name][case.name].append(one)
                 report(
                     f"round {number + 1}/{rounds}  {case.name:10} {endpoint.name:24} "

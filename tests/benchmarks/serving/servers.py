@@ -53,7 +53,12 @@ class Endpoint:
 
 @contextmanager
 def running_ours(
-    home: Path, model: BenchmarkModel, *, workers: int = 1, cores: tuple[int, ...] = (SERVER_CORE,)
+    home: Path,
+    model: BenchmarkModel,
+    *,
+    workers: int = 1,
+    cores: tuple[int, ...] = (SERVER_CORE,),
+    name: str = "ours",
 ) -> Iterator[tuple[Endpoint, RunningServer]]:
     """Run `python -m serving` with everything on; all its processes share the cores."""
     server = RunningServer(home, workers=workers)
@@ -63,13 +68,13 @@ def running_ours(
             server.start()
         with server.client() as client:
             eventually(lambda: client.health(CONTRACT.model), what="health")
-        yield _our_endpoint(server, model), server
+        yield _our_endpoint(name, server, model), server
         server.terminate()
     finally:
         server.destroy()
 
 
-def _our_endpoint(server: RunningServer, model: BenchmarkModel) -> Endpoint:
+def _our_endpoint(name: str, server: RunningServer, model: BenchmarkModel) -> Endpoint:
     address = server.address
 
     def single(row: int) -> Request:
@@ -77,7 +82,7 @@ def _our_endpoint(server: RunningServer, model: BenchmarkModel) -> Endpoint:
 
     assert server.process is not None
     batch = grpc_request(address, PREDICT_BATCH, batch_message(model))
-    return Endpoint("ours", server.process.pid, single, batch, scores_of)
+    return Endpoint(name, server.process.pid, single, batch, scores_of)
 
 
 @contextmanager

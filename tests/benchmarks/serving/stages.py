@@ -1,0 +1,144 @@
+"""What a single row costs inside the worker: its own handler in this process, with a clock at each boundary.
+
+No socket and no gRPC: what `echo` costs comes on top. Run as a program on a home with a promoted model.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import grpc
+
+from tests.benchmarks.serving.cores import SERVER_CORE, pinned
+from tests.benchmarks.serving.load import LoadError
+from tests.benchmarks.serving.model import BenchmarkModel, promote
+from tests.benchmarks.serving.servers import single_message
+from tests.benchmarks.serving.yardsticks import PREDICT
+from tests.serving.harness import ROOT
+
+N_CALLS = 20_000
+
+
+class _Clock:
+    """Sums the time spent in wrapped functions."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    def wrap(self, stage: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Return the function with a clock around it."""
+        self.seconds[stage] = 0.0
+
+        def timed(*args: Any, **options: Any) -> Any:
+            began = time.perf_counter()
+            try:
+                return function(*args, **options)
+            finally:
+                self.seconds[stage] += time.perf_counter() - began
+
+        return timed
+
+
+class _Collector:
+    """Stands where the gRPC server stands and keeps the handlers."""
+
+    def __init__(self) -> None:
+        self.handlers: list[grpc.GenericRpcHandler[Any, Any]] = []
+
+    def add_generic_rpc_handlers(self, handlers: Any) -> None:
+        self.handlers.extend(handlers)
+
+    def add_registered_method_handlers(self, *_: Any) -> None:
+        """Health and reflection, which are not asked."""
+
+
+class _Details:
+    method, invocation_metadata = PREDICT, ()
+
+
+def measure(model: BenchmarkModel, folder: Path) -> dict[str, float]:
+    """Return microseconds of each stage of one row, `total` among them, from a process on the server's core."""
+    from serving.formats.release import ReleaseStore
+
+    promote(ReleaseStore(folder / "release_store"), model)
+    (folder / "request").write_bytes(single_message(model, 0))
+    with tempfile.TemporaryDirectory() as metrics, pinned(SERVER_CORE):
+        environment = {**os.environ, "MLOPS_HOME": str(folder), "PROMETHEUS_MULTIPROC_DIR": metrics}
+        command = [sys.executable, "-m", "tests.benchmarks.serving.stages", str(folder / "request")]
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise LoadError(f"the stages can not be measured: {done.stderr[-500:]}")
+    stages: dict[str, float] = json.loads(done.stdout)
+    return stages
+
+
+def main() -> None:
+    """Call the worker's handler again and again and print microseconds a call by stage."""
+    from protos.mlops.v1 import prediction_pb2
+
+    request = Path(sys.argv[1]).read_bytes()
+    clock = _Clock()
+    with _handler() as (worker, answer):
+        total = _seconds_a_call(lambda: answer(request))
+        counting = _seconds(worker._meter.flush) / N_CALLS
+    with ExitStack() as patched:
+        for stage, owner, name in _boundaries():
+            patched.enter_context(patch.object(owner, name, clock.wrap(stage, getattr(owner, name))))
+        with _handler() as (_, answer):
+            _seconds_a_call(lambda: answer(request))
+    parse = _seconds_a_call(lambda: prediction_pb2.PredictRequest.FromString(request))
+    stages = {"parse the request": parse, **{name: spent / N_CALLS for name, spent in clock.seconds.items()}}
+    stages["everything else: ids, record, dispatch"] = total - sum(stages.values())
+    stages["add to the metrics, in bulk on another thread"] = counting
+    print(json.dumps({name: seconds * 1e6 for name, seconds in (stages | {"total": total + counting}).items()}))
+
+
+def _seconds_a_call(call: Callable[[], Any]) -> float:
+    return _seconds(lambda: [call() for _ in range(N_CALLS)]) / N_CALLS
+
+
+def _seconds(action: Callable[[], Any]) -> float:
+    began = time.perf_counter()
+    action()
+    return time.perf_counter() - began
+
+
+@contextmanager
+def _handler() -> Iterator[tuple[Any, Callable[[bytes], bytes]]]:
+    from serving.settings import load_settings
+    from serving.worker import Worker
+
+    collector = _Collector()
+    with patch("serving.worker.grpc_server", lambda *_: collector):
+        worker = Worker(load_settings())
+    worker._host.poll()
+    handler = next(found for one in collector.handlers if (found := one.service(_Details())))
+    try:
+        yield worker, lambda content: handler.response_serializer(handler.unary_unary(content, None))
+    finally:
+        worker._journal.close()
+
+
+def _boundaries() -> list[tuple[str, Any, str]]:
+    from serving.api import codec
+    from serving.journal.append import Journal
+    from serving.scoring.predictor import Predictor
+
+    return [
+        ("decode into matrices and check the contract", codec, "rows_of_features"),
+        ("score (ONNX Runtime)", Predictor, "scores"),
+        ("serialize and write the record", Journal, "append"),
+        ("build the answer", codec, "response_of_one"),
+    ]
+
+
+if __name__ == "__main__":
+    main()
