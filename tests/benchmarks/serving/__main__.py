@@ -8,6 +8,7 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
+from mlops_assets.cli import interruption
 from tests.benchmarks.serving.figures import figures_of
 from tests.benchmarks.serving.load import MISSING, LoadError, h2load
 from tests.benchmarks.serving.model import make_model
@@ -45,6 +46,7 @@ def main() -> int:
     if shutil.which("h2load") is None:
         print(f"bench-serving: {MISSING}", file=sys.stderr)
         return 2
+    interruption.listen()
     began = time.monotonic()
 
     def report(line: str) -> None:

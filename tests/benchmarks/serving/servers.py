@@ -17,6 +17,9 @@ from tests.benchmarks.serving.yardsticks import PREDICT
 from tests.serving.harness import ROOT, RunningServer, eventually
 
 PREDICT_BATCH = "/mlops.v1.PredictionService/PredictBatch"
+SETTINGS: dict[str, object] = {}
+HEADERS: tuple[str, ...] = ()
+"""What every server of ours is started with, and every call to it brings: the place for a token."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,7 @@ def running_ours(
     name: str = "ours",
 ) -> Iterator[tuple[Endpoint, RunningServer]]:
     """Run `python -m serving` with everything on; all its processes share the cores."""
-    server = RunningServer(home, workers=workers)
+    server = RunningServer(home, workers=workers, **SETTINGS)
     promote(server.store, model)
     try:
         with pinned(*cores):
@@ -78,10 +81,10 @@ def _our_endpoint(name: str, server: RunningServer, model: BenchmarkModel) -> En
     address = server.address
 
     def single(row: int) -> Request:
-        return grpc_request(address, PREDICT, single_message(model, row))
+        return grpc_request(address, PREDICT, single_message(model, row), headers=HEADERS)
 
     assert server.process is not None
-    batch = grpc_request(address, PREDICT_BATCH, batch_message(model))
+    batch = grpc_request(address, PREDICT_BATCH, batch_message(model), headers=HEADERS)
     return Endpoint(name, server.process.pid, single, batch, scores_of)
 
 
