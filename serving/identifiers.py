@@ -1,6 +1,7 @@
 """Prediction ids: UUIDv7, so that an id carries the millisecond of its receipt."""
 
 import os
+import struct
 import time
 import uuid
 from datetime import UTC, date, datetime
@@ -8,6 +9,8 @@ from datetime import UTC, date, datetime
 import numpy as np
 import pyarrow as pa
 
+_TAILS = 400
+_tails = struct.iter_unpack("10s", b"")
 _DASHED = [slot for slot in range(36) if slot not in {8, 13, 18, 23}]
 
 
@@ -20,7 +23,7 @@ def new_ids(received_at_us: int, count: int) -> bytes:
     """Return `count` fresh UUIDv7 of that time, 16 bytes each."""
     head = (received_at_us // 1000).to_bytes(6, "big")
     if count == 1:
-        tail = bytearray(os.urandom(10))
+        tail = bytearray(_random_tail())
         tail[0] = 0x70 | (tail[0] & 0x0F)
         tail[2] = 0x80 | (tail[2] & 0x3F)
         return head + tail
@@ -30,6 +33,17 @@ def new_ids(received_at_us: int, count: int) -> bytes:
     ids[:, 6] = 0x70 | (ids[:, 6] & 0x0F)
     ids[:, 8] = 0x80 | (ids[:, 8] & 0x3F)
     return ids.tobytes()
+
+
+def _random_tail() -> bytes:
+    """Return 10 random bytes, drawn many at a time: a system call per id would give up the interpreter's lock."""
+    global _tails
+    taken = next(_tails, None)
+    if taken is None:
+        fresh = struct.iter_unpack("10s", os.urandom(10 * _TAILS))
+        taken, _tails = next(fresh), fresh
+    (tail,) = taken
+    return bytes(tail)
 
 
 def texts_of(ids: bytes) -> list[str]:
