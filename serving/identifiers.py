@@ -48,21 +48,25 @@ def _random_tail() -> bytes:
 
 def texts_of(ids: bytes) -> list[str]:
     """Return the canonical text of each 16 bytes."""
-    digits = ids.hex()
-    return [
-        f"{digits[i : i + 8]}-{digits[i + 8 : i + 12]}-{digits[i + 12 : i + 16]}-{digits[i + 16 : i + 20]}-"
-        f"{digits[i + 20 : i + 32]}"
-        for i in range(0, len(digits), 32)
-    ]
+    characters = _characters_of(ids).decode()
+    return [characters[i : i + 36] for i in range(0, len(characters), 36)]
 
 
 def arrow_texts_of(ids: bytes) -> pa.StringArray:
     """Return the same texts as an Arrow column, without a Python object per id."""
-    count = len(ids) // 16
-    characters = np.full((count, 36), ord("-"), dtype=np.uint8)
-    characters[:, _DASHED] = np.frombuffer(ids.hex().encode(), dtype=np.uint8).reshape(count, 32)
-    offsets = np.arange(count + 1, dtype=np.int32) * 36
-    return pa.StringArray.from_buffers(count, pa.py_buffer(offsets), pa.py_buffer(characters))
+    offsets = np.arange(len(ids) // 16 + 1, dtype=np.int32) * 36
+    return pa.StringArray.from_buffers(len(offsets) - 1, pa.py_buffer(offsets), pa.py_buffer(_characters_of(ids)))
+
+
+def _characters_of(ids: bytes) -> bytes:
+    """Return the texts one after another, 36 characters each."""
+    digits = ids.hex()
+    if len(ids) == 16:
+        dashed = f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+        return dashed.encode()
+    characters = np.full((len(ids) // 16, 36), ord("-"), dtype=np.uint8)
+    characters[:, _DASHED] = np.frombuffer(digits.encode(), dtype=np.uint8).reshape(-1, 32)
+    return characters.tobytes()
 
 
 def received_date_of(prediction_id: uuid.UUID) -> date | None:
