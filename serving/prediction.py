@@ -87,24 +87,31 @@ class Predictions:
     ) -> PredictionAnswer:
         scores = model.predictor.scores(rows.numbers, rows.texts)
         ids = new_ids(received_at, len(scores))
-        record = journal_pb2.PredictionRecord(
-            contract_digest=model.contract.digest,
-            model_version=model.version,
-            generation=model.generation,
-            role=PRODUCTION,
-            request_id=call.request_id,
-            received_at_us=received_at,
-            prediction_ids=ids,
-            event_times_us=call.event_times_us or [received_at] * len(scores),
-            entity_keys=call.entity_keys,
-            numbers=rows.numbers.tobytes(),
-            texts=rows.texts.ravel().tolist(),
-            scores=scores.tobytes(),
-        )
-        self._journal.append(journal_pb2.JournalRecord(prediction=record), model.contract)
+        self._journal.append(_record_of(call, model, rows, scores, ids, received_at), model.contract)
         seconds = time.perf_counter() - began
         self._meter.answered(AnsweredCall(model.contract, model.version, seconds, rows.numbers, rows.texts, scores))
         return _answer_of(model, texts_of(ids), scores)
+
+
+def _record_of(
+    call: PredictionCall, model: LoadedModel, rows: Rows, scores: Numbers, ids: bytes, received_at: int
+) -> journal_pb2.JournalRecord:
+    # Filled in field by field: half the time of building it from keywords and copying it into the outer message.
+    entry = journal_pb2.JournalRecord()
+    record = entry.prediction
+    record.contract_digest = model.contract.digest
+    record.model_version = model.version
+    record.generation = model.generation
+    record.role = PRODUCTION
+    record.request_id = call.request_id
+    record.received_at_us = received_at
+    record.prediction_ids = ids
+    record.event_times_us.extend(call.event_times_us or [received_at] * len(scores))
+    record.entity_keys.extend(call.entity_keys)
+    record.numbers = rows.numbers.tobytes()
+    record.texts.extend(rows.texts.ravel().tolist())
+    record.scores = scores.tobytes()
+    return entry
 
 
 def _answer_of(model: LoadedModel, ids: list[str], scores: Numbers) -> PredictionAnswer:

@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import shutil
+import socket
 import sys
 import urllib.request
 from collections.abc import Callable
@@ -92,12 +93,19 @@ def _chains(where: Settings) -> list[Finding]:
 def _processes(where: Settings) -> list[Finding]:
     with Client(where.server) as client:
         healthy = client.health()
+    host, port = where.server.rsplit(":", 1)
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=2):
+            reached = True
+    except OSError:
+        reached = False
     try:
         with urllib.request.urlopen(f"{where.dagster_url}/server_info", timeout=2):
             dagster = True
     except OSError:
         dagster = False
     return [
-        Finding(f"gRPC server answers at {where.server}", healthy, "start it with `make dev` or `make serve`"),
+        Finding(f"gRPC server answers at {where.server}", reached, "start it with `make dev` or `make serve`"),
+        Finding("it has a model in production", healthy, "promote a first version: mlops retrain <model>"),
         Finding(f"Dagster answers at {where.dagster_url}", dagster, "start it with `make dev`"),
     ]
