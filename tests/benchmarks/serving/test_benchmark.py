@@ -116,12 +116,14 @@ def test_figures_are_medians_of_ratios_within_a_round():
     }
 
 
-def test_a_peer_that_was_not_measured_shows_its_reason_and_is_nobody_to_compare_with():
-    slow, fast = ({"peer": cases(rate), "ours": cases(100)} for rate in (10, 25))
+def test_a_peer_that_was_not_measured_shows_its_reason_and_is_nobody_to_compare_with_nor_is_one_in_another_language():
+    slow, fast, fastest = ({"peer": cases(rate), "ours": cases(100)} for rate in (10, 25, 50))
+    python, native = {"version": "1", "is_python": True}, {"version": "2", "is_python": False}
     rows = [
-        {"peer": "A", "version": "1", "form": "documented", "rounds": slow},
-        {"peer": "B", "version": "2", "form": "documented", "rounds": fast},
-        {"peer": "A", "version": "1", "form": "onnx", "reason": "does not start: no such thing"},
+        {"peer": "A", "form": "documented", "rounds": slow} | python,
+        {"peer": "B", "form": "documented", "rounds": fast} | python,
+        {"peer": "C", "form": "documented", "rounds": fastest} | native,
+        {"peer": "A", "form": "onnx", "reason": "does not start: no such thing"} | python,
     ]
     parts = {"peers": {"rows": rows}}
     assert figures_of(parts) == {"over_best_peer_documented": 4.0}

@@ -45,12 +45,14 @@ class Peer:
         folder: Below `peers/`; has `requirements.txt` and `server.py`.
         package: Whose version is shown.
         forms: Documented and with our ONNX file.
+        is_python: Whether the server itself is written in Python; only such are compared in the figures.
     """
 
     name: str
     folder: str
     package: str
     forms: dict[FormName, Form]
+    is_python: bool = True
 
 
 def _json_form(path: str, body_of: Callable[[BenchmarkModel, int], Any], scores_of: Callable[[Any], Any]) -> Form:
@@ -171,5 +173,5 @@ PEERS = (
         "mlserver",
         {"documented": _tensor_form(_column_tensors), "onnx": _TENSORS},
     ),
-    Peer("NVIDIA Triton (gRPC)", "triton", "nvidia-pytriton", dict.fromkeys(FORMS, _TENSORS)),
+    Peer("NVIDIA Triton (gRPC)", "triton", "nvidia-pytriton", dict.fromkeys(FORMS, _TENSORS), is_python=False),
 )

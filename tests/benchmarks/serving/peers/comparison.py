@@ -19,7 +19,7 @@ from tests.benchmarks.serving.rounds import SINGLE_ROW, Report, alternate, as_do
 from tests.benchmarks.serving.servers import Endpoint
 
 Row = dict[str, Any]
-"""`peer`, `version`, `form`, and either `rounds` or `reason`."""
+"""`peer`, `version`, `form`, `is_python`, and either `rounds` or `reason`."""
 
 
 def compare(
@@ -49,7 +49,7 @@ def compare(
     for peer in PEERS:
         reason = _reason_not_installed(peer, may_install=may_install, report=report)
         for form in FORMS:
-            row: Row = {"peer": peer.name, "version": version_of(peer), "form": form}
+            row: Row = {"peer": peer.name, "version": version_of(peer), "form": form, "is_python": peer.is_python}
             if reason:
                 yield row | {"reason": reason}
                 continue
