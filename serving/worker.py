@@ -9,10 +9,12 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from protos.inference import open_inference_pb2
 from protos.mlops.v1 import control_pb2, feedback_pb2, prediction_pb2
 from serving.api.control import ControlServicer
 from serving.api.feedback import FeedbackServicer
 from serving.api.grpc_status import status_name_of
+from serving.api.open_inference import OpenInferenceServicer
 from serving.api.prediction import PredictionServicer
 from serving.api.services import add_service
 from serving.call_meter import CallMeter
@@ -37,6 +39,7 @@ _SERVICES = [
         (prediction_pb2, "PredictionService"),
         (feedback_pb2, "FeedbackService"),
         (control_pb2, "ControlService"),
+        (open_inference_pb2, "GRPCInferenceService"),
     )
 ]
 
@@ -98,6 +101,9 @@ class Worker:
             tell(state="ready" if now[""] else "listening")
         self._healthy = now | gone
 
+    def _is_ready(self, name: str) -> bool:
+        return self._healthy.get(name, False)
+
     def _build(self) -> grpc.Server:
         settings = self._settings
         server = grpc_server(settings)
@@ -108,6 +114,7 @@ class Worker:
             PredictionServicer(predictions, self._host),
             FeedbackServicer(feedback, log, self._host),
             ControlServicer(Orchestrator(settings)),
+            OpenInferenceServicer(predictions, self._host, settings.metrics_folder, self._is_ready),
         )
         for service, servicer in zip(_SERVICES, servicers, strict=True):
             add_service(server, service, servicer)
