@@ -6,7 +6,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import health, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from protos.inference import open_inference_pb2
@@ -14,6 +14,7 @@ from protos.mlops.v1 import control_pb2, feedback_pb2, prediction_pb2
 from serving.api.control import ControlServicer
 from serving.api.feedback import FeedbackServicer
 from serving.api.grpc_status import status_name_of
+from serving.api.health import HealthServicer
 from serving.api.open_inference import OpenInferenceServicer
 from serving.api.prediction import PredictionServicer
 from serving.api.services import add_service
@@ -54,8 +55,7 @@ class Worker:
         self._journal = Journal(settings.journals, seal_seconds=settings.seal_seconds)
         self._host = ModelHost(ReleaseStore(settings.release_store), LastKnownGood(settings.cache))
         self._meter = CallMeter()
-        self._health = health.HealthServicer()
-        self._health.set("", health_pb2.HealthCheckResponse.NOT_SERVING)
+        self._health = HealthServicer()
         self._healthy: dict[str, bool] = {}
         self._server = self._build()
         self._tickers = [
@@ -81,7 +81,9 @@ class Worker:
     def drain(self) -> int:
         """Answer what was accepted, then seal the journal; returns the exit code."""
         self._report(writable=False)
-        self._server.stop(self._settings.grace_seconds).wait()
+        stopped = self._server.stop(self._settings.grace_seconds)
+        self._health.end_watches()
+        stopped.wait()
         for ticker in self._tickers:
             ticker.stop()
         self._meter.flush()
@@ -95,8 +97,7 @@ class Worker:
         JOURNAL_WRITABLE.set(writable)
         for name, is_healthy in (now | gone).items():
             if self._healthy.get(name) != is_healthy:
-                status = health_pb2.HealthCheckResponse
-                self._health.set(name, status.SERVING if is_healthy else status.NOT_SERVING)
+                self._health.report(name, is_healthy=is_healthy)
         if self._healthy.get("") != now[""]:
             tell(state="ready" if now[""] else "listening")
         self._healthy = now | gone
