@@ -122,7 +122,7 @@ def test_a_prediction_can_be_read_back_by_its_id(said: dict[str, Any], client: C
         ("unknown_output", "StatusCode.INVALID_ARGUMENT", "score: is not an output"),
         ("wrong_type", "StatusCode.INVALID_ARGUMENT", "carrier: has numbers, must have texts (BYTES)"),
         ("classes", "StatusCode.INVALID_ARGUMENT", "label: can not be sent with the parameter classification"),
-        ("other_version", "StatusCode.NOT_FOUND", "toy is answered by version 1, not by '2'"),
+        ("other_version", "StatusCode.NOT_FOUND", "'2'"),
         ("unknown_model", "StatusCode.NOT_FOUND", "no model 'no' here"),
         ("unknown_metadata", "StatusCode.NOT_FOUND", "no model 'no' here"),
         ("unknown_statistics", "StatusCode.NOT_FOUND", "no model 'no' here"),
