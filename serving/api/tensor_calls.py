@@ -106,20 +106,22 @@ def _columns_of(request: pb.ModelInferRequest) -> tuple[dict[str, Column], list[
         return {}, found
     columns: dict[str, Column] = {}
     seen: set[str] = set()
+    n_rows = 0
     for place, tensor in enumerate(inputs):
+        name = tensor.name
         try:
             column = column_of(tensor, raw[place] if raw else None)
         except ContractError as error:
             found.extend(error.violations)
             continue
-        n_rows = len(next(iter(columns.values()), column))
-        if tensor.name in seen:
-            found.append(Violation(tensor.name[:80], "is there twice"))
+        n_rows = n_rows or len(column)
+        if name in seen:
+            found.append(Violation(name[:80], "is there twice"))
         elif len(column) != n_rows:
-            found.append(Violation(tensor.name[:80], f"has {len(column)} rows, others have {n_rows}"))
+            found.append(Violation(name[:80], f"has {len(column)} rows, others have {n_rows}"))
         else:
-            columns[tensor.name] = column
-        seen.add(tensor.name)
+            columns[name] = column
+        seen.add(name)
     return columns, found
 
 

@@ -2,7 +2,7 @@
 
 from protos.inference import open_inference_pb2 as pb
 from serving.api.codec import MAXIMUM_ROWS
-from serving.api.tensor_calls import GENERATION, OUTPUTS
+from serving.api.tensor_calls import OUTPUTS
 from serving.formats.contract import Contract
 from serving.model_statistics import VersionStatistics
 from serving.scoring.host import LoadedModel
@@ -14,21 +14,18 @@ _TYPES = {"BYTES": pb.TYPE_STRING, "FP64": pb.TYPE_FP64, "INT64": pb.TYPE_INT64}
 
 
 def metadata_of(model: LoadedModel) -> pb.ModelMetadataResponse:
-    """Describe tensors by the shape of a whole request."""
-    contract = model.contract
+    """Describe tensors by the shape of a whole request.
+
+    `properties` stays empty: in the protos of MLServer that field is of another type, and its clients could not read
+    the message.
+    """
     tensor = pb.ModelMetadataResponse.TensorMetadata
     return pb.ModelMetadataResponse(
         name=model.name,
         versions=[model.version],
         platform=PLATFORM,
-        inputs=[tensor(name=name, datatype=kind, shape=_INPUT_SHAPE) for name, kind in _inputs(contract).items()],
+        inputs=[tensor(name=name, datatype=kind, shape=_INPUT_SHAPE) for name, kind in _inputs(model.contract).items()],
         outputs=[tensor(name=name, datatype=it.datatype, shape=it.shape) for name, it in OUTPUTS.items()],
-        properties={
-            GENERATION: str(model.generation),
-            "negative_label": contract.negative,
-            "positive_label": contract.positive,
-            "threshold": repr(contract.threshold),
-        },
     )
 
 

@@ -4,7 +4,9 @@ A missing number is NaN in FP32 or FP64, a missing text is an empty element of B
 values.
 """
 
+import struct
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +17,8 @@ from serving.errors import ContractError, Violation
 
 Column = NDArray[np.generic]
 """Shape (n_rows,): numbers in the dtype of the tensor's datatype, or str objects."""
+
+_LENGTH = struct.Struct("<I")
 
 # The dtype of raw elements, and the field of typed ones.
 _NUMBERS = {
@@ -66,7 +70,7 @@ def raw_of(values: Sequence[str] | NDArray[np.float64]) -> bytes:
     if isinstance(values, np.ndarray):
         return values.astype("<f8").tobytes()
     elements = [text.encode() for text in values]
-    return b"".join(len(element).to_bytes(4, "little") + element for element in elements)
+    return b"".join([_LENGTH.pack(len(element)) + element for element in elements])
 
 
 def contents_of(values: Sequence[str] | NDArray[np.float64]) -> pb.InferTensorContents:
@@ -78,17 +82,18 @@ def contents_of(values: Sequence[str] | NDArray[np.float64]) -> pb.InferTensorCo
 
 def _n_rows(tensor: pb.ModelInferRequest.InferInputTensor) -> int:
     shape = tensor.shape
-    if not 1 <= len(shape) <= 2 or not 1 <= shape[0] <= MAXIMUM_ROWS or shape[1:] not in ([], [1]):
+    n_dimensions = len(shape)
+    if not 1 <= n_dimensions <= 2 or not 1 <= shape[0] <= MAXIMUM_ROWS or (n_dimensions == 2 and shape[1] != 1):
         rule = f"must have the shape [n] or [n, 1] with n from 1 to {MAXIMUM_ROWS}"
         raise _violation(tensor.name, rule, f"{list(shape[:4])}")
     return shape[0]
 
 
-def _typed(tensor: pb.ModelInferRequest.InferInputTensor, field: str, n_rows: int) -> Sequence[object]:
+def _typed(tensor: pb.ModelInferRequest.InferInputTensor, field: str, n_rows: int) -> Sequence[Any]:
     given = [descriptor.name for descriptor, _ in tensor.contents.ListFields()]
     if given != [field]:
         raise _violation(tensor.name, f"must have its elements in {field}", ", ".join(given) or "none")
-    elements: Sequence[object] = getattr(tensor.contents, field)
+    elements: Sequence[Any] = getattr(tensor.contents, field)
     if len(elements) != n_rows:
         raise _violation(tensor.name, f"must have {n_rows} elements, as its shape says", str(len(elements)))
     return elements
@@ -98,23 +103,24 @@ def _split(name: str, raw: bytes, n_rows: int) -> list[bytes]:
     """Cut raw BYTES at the little-endian u32 length before each element."""
     elements: list[bytes] = []
     end = 0
-    while end < len(raw) and len(elements) <= n_rows:
-        start = end + 4
-        end = start + int.from_bytes(raw[end:start], "little")
-        elements.append(raw[start:end])
+    try:
+        while end < len(raw) and len(elements) <= n_rows:
+            start = end + _LENGTH.size
+            end = start + _LENGTH.unpack_from(raw, end)[0]
+            elements.append(raw[start:end])
+    except struct.error:
+        end = -1
     if end != len(raw) or len(elements) != n_rows:
         raise _violation(name, f"must have {n_rows} raw elements, each after its length as a little-endian u32")
     return elements
 
 
-def _texts(name: str, elements: Sequence[object]) -> Column:
+def _texts(name: str, elements: Sequence[bytes]) -> Column:
     texts = np.empty(len(elements), dtype=object)
-    for row, element in enumerate(elements):
-        assert isinstance(element, bytes)
-        try:
-            texts[row] = element.decode()
-        except UnicodeDecodeError:
-            raise ContractError([Violation(name[:80], "is not UTF-8", row, repr(element[:40]))]) from None
+    try:
+        texts[:] = [element.decode() for element in elements]
+    except UnicodeDecodeError as error:
+        raise _violation(name, "has elements that are not UTF-8", repr(error.object[:40])) from None
     return texts
 
 

@@ -120,7 +120,7 @@ def test_elements_that_are_not_what_datatype_and_shape_say_are_refused(inference
         ({"carrier": bytes_of("aa", "bb") + b"\0\0"}, "must have 2 raw elements"),
         ({"carrier": b"\xff\xff\xff\xff" + b"aa"}, "must have 2 raw elements"),
         ({"carrier": b""}, "must have 2 raw elements"),
-        ({"carrier": b"\1\0\0\0\xff" + bytes_of("bb")}, "is not UTF-8"),
+        ({"carrier": b"\1\0\0\0\xff" + bytes_of("bb")}, "has elements that are not UTF-8"),
     ],
 )
 def test_raw_bytes_that_are_not_what_datatype_and_shape_say_are_refused(inference, entry: dict[str, bytes], rule: str):
