@@ -76,15 +76,15 @@ class CallMeter:
         self._versions.move_to_end((model, version))
         while len(self._versions) > _MAXIMUM_VERSIONS:
             oldest, _ = self._versions.popitem(last=False)
-            SCORES.forget(*oldest)
-            CONFIDENCES.forget(*oldest)
+            for histogram in (LATENCY, SCORES, CONFIDENCES):
+                histogram.forget(*oldest)
 
 
 def _add(model: str, version: str, calls: Sequence[AnsweredCall]) -> None:
     scores = np.concatenate([call.scores for call in calls])
     confidences = np.where(scores >= calls[0].contract.threshold, scores, 1 - scores)
     PREDICTIONS.labels(model, version, PRODUCTION, "OK").inc(len(scores))
-    LATENCY.labels(model).observe_many(np.array([call.seconds for call in calls]))
+    LATENCY.labels(model, version).observe_many(np.array([call.seconds for call in calls]))
     ROWS_PER_CALL.labels(model).observe_many(np.array([float(len(call.scores)) for call in calls]))
     SCORES.labels(model, version).observe_many(scores)
     CONFIDENCES.labels(model, version).observe_many(confidences)

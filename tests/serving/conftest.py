@@ -2,8 +2,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 
+from protos.inference import open_inference_pb2_grpc as pb_grpc
 from serving.client import Client
 from tests.serving.harness import RunningServer, eventually
 from tests.serving.toy import MODEL, promote
@@ -41,3 +43,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
 def client(server: RunningServer) -> Iterator[Client]:
     with server.client() as opened:
         yield opened
+
+
+@pytest.fixture
+def inference(server: RunningServer) -> Iterator[pb_grpc.GRPCInferenceServiceStub]:
+    with grpc.insecure_channel(server.address) as channel:
+        yield pb_grpc.GRPCInferenceServiceStub(channel)
