@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from mlops_assets.cli import automation, calls, run
+from mlops_assets.cli import automation, calls, keys, run
 from mlops_assets.errors import MlopsError
 from serving.errors import ServingError
 
@@ -26,7 +26,7 @@ def commands(debug: bool) -> None:
     """
 
 
-for command in (*run.COMMANDS, *calls.COMMANDS, *automation.COMMANDS):
+for command in (*run.COMMANDS, *calls.COMMANDS, *automation.COMMANDS, *keys.COMMANDS):
     commands.add_command(command)
 
 
