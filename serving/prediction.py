@@ -11,7 +11,8 @@ from serving.formats.contract import Contract, Numbers, Texts
 from serving.identifiers import new_ids, now_us, texts_of
 from serving.journal.append import Journal
 from serving.recent_answers import RecentAnswers
-from serving.scoring.host import LoadedModel, ModelHost
+from serving.scoring.host import ModelHost
+from serving.scoring.loading import LoadedModel
 
 MAXIMUM_FUTURE_US = 5 * 60 * 1_000_000
 EARLIEST_US = -2_208_988_800_000_000  # 1900-01-01
@@ -35,6 +36,8 @@ class PredictionCall:
     request_id: str
     entity_keys: list[str]
     event_times_us: list[int]
+    version: str = ""
+    """A version that the release chain has had in routing; empty: the one in production."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,7 @@ class Predictions:
             ServingError: It can not be answered; nothing of it is in the journal.
         """
         began = time.perf_counter()
-        model = self._host.model(call.model)
+        model = self._host.model(call.model, call.version)
         try:
             answer = self._answer(call, model)
         except ServingError as error:
@@ -93,7 +96,7 @@ class Predictions:
             contract_digest=model.contract.digest,
             model_version=model.version,
             generation=model.generation,
-            role="production",
+            role=model.role,
             request_id=call.request_id,
             received_at_us=received_at,
             prediction_ids=ids,
@@ -150,5 +153,5 @@ def time_violations(field: str, times_us: list[int], received_at: int) -> list[V
 
 
 def _payload_digest(call: PredictionCall, rows: Rows) -> bytes:
-    rest = repr((rows.texts.tolist(), call.entity_keys, call.event_times_us)).encode()
+    rest = repr((call.version, rows.texts.tolist(), call.entity_keys, call.event_times_us)).encode()
     return hashlib.blake2b(rows.numbers.tobytes() + rest, digest_size=16).digest()

@@ -18,6 +18,7 @@ from serving.api.services import add_service
 from serving.errors import ServingError
 from serving.feedback import Feedback, PredictionLog
 from serving.formats.release import ReleaseStore
+from serving.formats.signature import TrustedKeys
 from serving.journal.append import Journal
 from serving.lifeline import prepare_process, stop_event, tell
 from serving.metrics import JOURNAL_WRITABLE
@@ -25,6 +26,7 @@ from serving.orchestrator import Orchestrator
 from serving.prediction import Predictions
 from serving.scoring.host import ModelHost
 from serving.scoring.last_known_good import LastKnownGood
+from serving.scoring.loading import ModelLoader
 from serving.settings import ServingSettings, load_settings
 from serving.ticker import Ticker
 
@@ -47,7 +49,12 @@ class Worker:
     def __init__(self, settings: ServingSettings) -> None:
         self._settings = settings
         self._journal = Journal(settings.journals, seal_seconds=settings.seal_seconds)
-        self._host = ModelHost(ReleaseStore(settings.release_store), LastKnownGood(settings.cache))
+        self._host = ModelHost(
+            ReleaseStore(settings.release_store),
+            LastKnownGood(settings.cache),
+            ModelLoader(TrustedKeys(settings.trusted_keys)),
+            pinned_versions=settings.pinned_versions,
+        )
         self._health = health.HealthServicer()
         self._health.set("", health_pb2.HealthCheckResponse.NOT_SERVING)
         self._healthy: dict[str, bool] = {}

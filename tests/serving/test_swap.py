@@ -13,19 +13,34 @@ from serving.errors import ModelNotFoundError, ModelUnavailableError
 from serving.formats.release import ReleaseStore
 from serving.scoring.host import ModelHost
 from serving.scoring.last_known_good import LastKnownGood
+from serving.scoring.loading import ModelLoader
 from tests.serving.harness import RunningServer, eventually
 from tests.serving.load import load_on
-from tests.serving.toy import CONTRACT, MODEL, ROW, append_release, onnx_of, promote, score_of, write_toy_bundle
+from tests.serving.toy import (
+    CONTRACT,
+    MODEL,
+    ROW,
+    append_release,
+    onnx_of,
+    promote,
+    score_of,
+    write_toy_bundle,
+)
+from tests.signing import signing_store, trusted_keys
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> ReleaseStore:
-    return ReleaseStore(tmp_path / "store")
+    return signing_store(tmp_path)
 
 
 @pytest.fixture
 def host(store: ReleaseStore, tmp_path: Path) -> ModelHost:
-    return ModelHost(store, LastKnownGood(tmp_path / "cache"))
+    return new_host(store, tmp_path)
+
+
+def new_host(store: ReleaseStore, home: Path) -> ModelHost:
+    return ModelHost(store, LastKnownGood(home / "cache"), ModelLoader(trusted_keys(home)))
 
 
 def test_swaps_under_load_fail_no_call_and_each_answer_is_that_of_the_version_it_names(
@@ -234,7 +249,7 @@ def test_a_remembered_bundle_that_was_altered_is_not_served(store: ReleaseStore,
     host.poll()
     store.root.rename(tmp_path / "away")
     _flip_a_bit(tmp_path / "cache" / "bundles" / deployed.bundle)
-    again = ModelHost(store, LastKnownGood(tmp_path / "cache"))
+    again = new_host(store, tmp_path)
     again.poll()
     assert again.names == []
 
@@ -243,4 +258,5 @@ def test_only_the_bundles_in_use_are_remembered(store: ReleaseStore, host: Model
     for version in range(1, 4):
         promote(store, version)
         host.poll()
-    assert [folder.name for folder in (tmp_path / "cache" / "bundles").iterdir()] == [host.model(MODEL).digest]
+    kept = {path.name.partition(".")[0] for path in (tmp_path / "cache" / "bundles").iterdir()}
+    assert kept == {host.model(MODEL).digest}

@@ -80,7 +80,13 @@ def onnx_of(version: int) -> bytes:
 
 
 def write_toy_bundle(
-    bundles: Path, version: int, *, contract: Contract = CONTRACT, golden_error: float = 0.0, model: bytes = b""
+    bundles: Path,
+    version: int,
+    *,
+    contract: Contract = CONTRACT,
+    golden_error: float = 0.0,
+    model: bytes = b"",
+    libraries: dict[str, str] | None = None,
 ) -> Deployed:
     """Write version `version` into a bundle folder."""
     numbers = np.array([[400.0, 7.0], [100.0, np.nan]])
@@ -98,7 +104,7 @@ def write_toy_bundle(
         dagster_run_id="r1",
         algorithm="toy",
         metrics={"accuracy": 0.75},
-        libraries={},
+        libraries=libraries or {},
         files={},
     )
     contents = {
