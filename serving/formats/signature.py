@@ -177,7 +177,9 @@ def key_id(key: Ed25519PublicKey) -> str:
 def signature_files(bundles: Path, digest: str) -> list[Path]:
     """Return all signatures of a bundle, whoever made them."""
     bundle_folder(bundles, digest)
-    return sorted(bundles.glob(f"{digest}.*.sig"))
+    if not bundles.is_dir():
+        return []
+    return sorted(path for path in bundles.iterdir() if path.name.startswith(f"{digest}.") and path.suffix == ".sig")
 
 
 def copy_signatures(source: Path, target: Path, digest: str) -> None:

@@ -36,7 +36,7 @@ def assert_one_line(result, *words):
 def test_help_names_every_command(tmp_path):
     result = mlops("--help", home=tmp_path)
     assert result.returncode == 0
-    for command in ("demo", "up", "serve", "replay", "predict", "feedback", "retrain", "pause", "resume", "doctor"):
+    for command in ("demo", "up", "serve", "replay", "predict", "feedback", "retrain", "pause", "resume", "keys", "doctor"):
         assert command in result.stdout
 
 

@@ -86,6 +86,7 @@ def write_toy_bundle(
     contract: Contract = CONTRACT,
     golden_error: float = 0.0,
     model: bytes = b"",
+    golden: bytes = b"",
     libraries: dict[str, str] | None = None,
 ) -> Deployed:
     """Write version `version` into a bundle folder."""
@@ -110,7 +111,7 @@ def write_toy_bundle(
     contents = {
         MODEL_FILE: model or onnx_of(version),
         PROFILE_FILE: b"{}",
-        GOLDEN_FILE: GoldenRows(numbers, texts, scores).to_json(),
+        GOLDEN_FILE: golden or GoldenRows(numbers, texts, scores).to_json(),
     }
     return Deployed(str(version), write_bundle(bundles, manifest, contents))
 
