@@ -38,11 +38,15 @@ class ReleaseHistory:
         """Look a client's words up; they name a version or nothing, and never become a path.
 
         Raises:
-            ModelNotFoundError: The chain has not had that version in routing.
+            ModelNotFoundError: The chain has not had that version in routing, or there is no such chain.
         """
         if VERSION_NAME.fullmatch(version) and (found := self._placements.get(model, {}).get(version)):
             return found
         raise ModelNotFoundError(f"no version {version[:80]!r} of model {model[:80]!r} here")
+
+    def knows(self, model: str) -> bool:
+        """Return whether the chain has been read."""
+        return model in self._placements
 
     def extend(self, release: Release) -> None:
         """Take in an entry, and those before it that are not known yet; an entry that is damaged is left out."""

@@ -42,17 +42,18 @@ class ModelHost:
             version: A version that the release chain has had in routing; empty: the one in production.
 
         Raises:
-            ModelUnavailableError: The model is known, but no version of it is loaded.
+            ModelUnavailableError: The model is known, but no version of it is loaded, or its chain is away.
             ModelNotFoundError: No release of the model or of the version was ever seen.
             BundleError: The named version is refused.
         """
         loaded = self._loaded.get(name)
         if loaded is not None and (not version or version == loaded.version):
             return loaded
-        if version:
+        if version and self._history.knows(name):
             return self._pinned.get(name, self._history.placement(name, version))
         if name in self._seen:
-            raise ModelUnavailableError(f"no version of {name} is loaded")
+            why = "its release chain is away, so earlier versions are not known" if version else "no version is loaded"
+            raise ModelUnavailableError(f"{name}: {why}")
         raise ModelNotFoundError(f"no model {name[:80]!r} here")
 
     def placement(self, model: LoadedModel) -> Placement | None:

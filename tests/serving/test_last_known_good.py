@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from serving.errors import ModelNotFoundError
+from serving.errors import ModelUnavailableError
 from serving.formats.release import ReleaseStore
 from serving.scoring.host import ModelHost
 from tests.serving.harness import RunningServer, eventually
@@ -39,8 +39,8 @@ def test_a_server_starts_from_the_last_known_good_while_the_store_is_away(new_se
         answer = client.predict(MODEL, ROW)
         assert (answer.model_version, answer.generation) == ("2", 2)
         assert not client.model_info(MODEL).HasField("release")
-        with pytest.raises(ModelNotFoundError):
-            client.predict(MODEL, ROW, version="1")
+        with pytest.raises(ModelUnavailableError, match="chain is away"), server.client(retry_seconds=0) as other:
+            other.predict(MODEL, ROW, version="1")
         assert 'model_stale{model="toy"} 1.0' in server.http("/metrics")[1]
         away.rename(server.store.root)
         promote(server.store, 3)
