@@ -259,32 +259,6 @@ def test_a_bundle_that_can_not_be_read_for_a_while_is_tried_again(store: Release
     assert host.model(MODEL).version == "2"
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
-        b"{",
-        b"[]",
-        b"[" * 100_000,
-        b'{"routing": {"production": {"version": 5, "bundle": 7}}}',
-        b"\xff\xfe",
-    ],
-    ids=["half", "list", "deep", "numbers", "bytes"],
-)
-def test_a_damaged_release_document_keeps_the_old_version_and_stops_no_other_model(
-    store: ReleaseStore, host: ModelHost, content: bytes
-):
-    promote(store, 1)
-    host.poll()
-    document = json.loads((store.root / "releases" / MODEL / "1.json").read_bytes())
-    if content.startswith(b'{"'):
-        content = json.dumps(document | {"generation": 2} | json.loads(content)).encode()
-    (store.root / "releases" / MODEL / "2.json").write_bytes(content)
-    promote(store, 1, contract=replace(CONTRACT, model="zoo"))
-    host.poll()
-    assert host.model(MODEL).version == "1"
-    assert host.model("zoo").version == "1"
-
-
 def test_other_libraries_than_in_training_are_said_once(
     store: ReleaseStore, host: ModelHost, caplog: pytest.LogCaptureFixture
 ):

@@ -1,6 +1,7 @@
 """A promoted version answers within a second, without a failed call, and the old one goes."""
 
 import gc
+import json
 import time
 import weakref
 from collections.abc import Callable, Iterator
@@ -190,3 +191,29 @@ def test_a_swap_takes_far_less_than_the_second_that_is_promised(store: ReleaseSt
         host.poll()
         seconds.append(time.monotonic() - began)
     assert sorted(seconds)[5] < 0.3
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"{",
+        b"[]",
+        b"[" * 100_000,
+        b'{"routing": {"production": {"version": 5, "bundle": 7}}}',
+        b"\xff\xfe",
+    ],
+    ids=["half", "list", "deep", "numbers", "bytes"],
+)
+def test_a_damaged_release_document_keeps_the_old_version_and_stops_no_other_model(
+    store: ReleaseStore, host: ModelHost, content: bytes
+):
+    promote(store, 1)
+    host.poll()
+    document = json.loads((store.root / "releases" / MODEL / "1.json").read_bytes())
+    if content.startswith(b'{"'):
+        content = json.dumps(document | {"generation": 2} | json.loads(content)).encode()
+    (store.root / "releases" / MODEL / "2.json").write_bytes(content)
+    promote(store, 1, contract=replace(CONTRACT, model="zoo"))
+    host.poll()
+    assert host.model(MODEL).version == "1"
+    assert host.model("zoo").version == "1"
