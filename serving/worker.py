@@ -22,6 +22,7 @@ from serving.call_meter import CallMeter
 from serving.errors import ServingError
 from serving.feedback import Feedback, PredictionLog
 from serving.formats.release import ReleaseStore
+from serving.formats.signature import TrustedKeys
 from serving.journal.append import Journal
 from serving.lifeline import prepare_process, stop_event, tell
 from serving.metrics import JOURNAL_WRITABLE
@@ -29,6 +30,7 @@ from serving.orchestrator import Orchestrator
 from serving.prediction import Predictions
 from serving.scoring.host import ModelHost
 from serving.scoring.last_known_good import LastKnownGood
+from serving.scoring.loading import ModelLoader
 from serving.settings import ServingSettings, load_settings
 from serving.ticker import Ticker
 
@@ -53,7 +55,12 @@ class Worker:
     def __init__(self, settings: ServingSettings) -> None:
         self._settings = settings
         self._journal = Journal(settings.journals, seal_seconds=settings.seal_seconds)
-        self._host = ModelHost(ReleaseStore(settings.release_store), LastKnownGood(settings.cache))
+        self._host = ModelHost(
+            ReleaseStore(settings.release_store),
+            LastKnownGood(settings.cache),
+            ModelLoader(TrustedKeys(settings.trusted_keys)),
+            pinned_versions=settings.pinned_versions,
+        )
         self._meter = CallMeter()
         self._health = HealthServicer()
         self._healthy: dict[str, bool] = {}

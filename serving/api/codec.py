@@ -26,6 +26,7 @@ def call_of_one(request: pb.PredictRequest) -> PredictionCall:
         request_id=request.request_id,
         entity_keys=[request.entity_key] if request.entity_key else [],
         event_times_us=[microseconds_of(request.event_time)] if request.HasField("event_time") else [],
+        version=request.version,
     )
 
 
@@ -37,6 +38,7 @@ def call_of_batch(request: pb.PredictBatchRequest) -> PredictionCall:
         request_id=request.request_id,
         entity_keys=list(request.entity_keys),
         event_times_us=list(request.event_times_us),
+        version=request.version,
     )
 
 

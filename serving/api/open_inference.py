@@ -12,7 +12,7 @@ from serving.api import tensor_calls, tensor_metadata
 from serving.errors import ModelNotFoundError, ModelUnavailableError
 from serving.model_statistics import VersionStatistics, version_statistics
 from serving.prediction import Predictions
-from serving.scoring.host import LoadedModel, ModelHost
+from serving.scoring.host import ModelHost
 
 SERVER_NAME = "mlops-assets"
 EXTENSIONS = ("model_configuration", "statistics")
@@ -52,7 +52,7 @@ class OpenInferenceServicer(pb_grpc.GRPCInferenceServiceServicer):
     ) -> pb.ModelReadyResponse:
         """Say whether a model, or this version of it, is being answered; one that is not known is not."""
         try:
-            model = self._answering(request.name, request.version)
+            model = self._host.model(request.name, request.version)
         except (ModelNotFoundError, ModelUnavailableError):
             return pb.ModelReadyResponse(ready=False)
         return pb.ModelReadyResponse(ready=self._is_ready(model.name))
@@ -67,20 +67,19 @@ class OpenInferenceServicer(pb_grpc.GRPCInferenceServiceServicer):
         self, request: pb.ModelMetadataRequest, context: grpc.ServicerContext
     ) -> pb.ModelMetadataResponse:
         """Describe inputs and outputs."""
-        return tensor_metadata.metadata_of(self._answering(request.name, request.version))
+        return tensor_metadata.metadata_of(self._host.model(request.name, request.version))
 
     def ModelInfer(  # noqa: N802
         self, request: pb.ModelInferRequest, context: grpc.ServicerContext
     ) -> pb.ModelInferResponse:
         """Score 1 to 1000 rows."""
-        self._answering(request.model_name, request.model_version)
         return tensor_calls.response_of(request, self._predictions.predict(tensor_calls.call_of_tensors(request)))
 
     def ModelConfig(  # noqa: N802
         self, request: pb.ModelConfigRequest, context: grpc.ServicerContext
     ) -> pb.ModelConfigResponse:
         """Describe inputs and outputs the way load tools ask for them."""
-        model = self._answering(request.name, request.version)
+        model = self._host.model(request.name, request.version)
         return pb.ModelConfigResponse(config=tensor_metadata.config_of(model))
 
     def ModelStatistics(  # noqa: N802
@@ -91,13 +90,6 @@ class OpenInferenceServicer(pb_grpc.GRPCInferenceServiceServicer):
         return pb.ModelStatisticsResponse(
             model_stats=[each for name in names for each in self._statistics(name, request.version)]
         )
-
-    def _answering(self, name: str, version: str) -> LoadedModel:
-        """Return the version in production; it is the only one that answers."""
-        model = self._host.model(name)
-        if version not in {"", model.version}:
-            raise ModelNotFoundError(f"{name} is answered by version {model.version}, not by {version[:80]!r}")
-        return model
 
     def _statistics(self, name: str, version: str) -> list[pb.ModelStatistics]:
         """Return the version in production first, then those that answered before, or only the one asked for."""

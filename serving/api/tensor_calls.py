@@ -59,6 +59,7 @@ def call_of_tensors(request: pb.ModelInferRequest) -> PredictionCall:
         request_id=request.parameters[REQUEST_ID].string_param if REQUEST_ID in request.parameters else "",
         entity_keys=keys,
         event_times_us=times,
+        version=request.model_version,
     )
 
 

@@ -5,7 +5,7 @@ from serving.api.codec import MAXIMUM_ROWS
 from serving.api.tensor_calls import OUTPUTS
 from serving.formats.contract import Contract
 from serving.model_statistics import VersionStatistics
-from serving.scoring.host import LoadedModel
+from serving.scoring.loading import LoadedModel
 
 PLATFORM, BACKEND = "onnxruntime_onnx", "onnxruntime"
 

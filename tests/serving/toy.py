@@ -80,7 +80,14 @@ def onnx_of(version: int) -> bytes:
 
 
 def write_toy_bundle(
-    bundles: Path, version: int, *, contract: Contract = CONTRACT, golden_error: float = 0.0, model: bytes = b""
+    bundles: Path,
+    version: int,
+    *,
+    contract: Contract = CONTRACT,
+    golden_error: float = 0.0,
+    model: bytes = b"",
+    golden: bytes = b"",
+    libraries: dict[str, str] | None = None,
 ) -> Deployed:
     """Write version `version` into a bundle folder."""
     numbers = np.array([[400.0, 7.0], [100.0, np.nan]])
@@ -98,13 +105,13 @@ def write_toy_bundle(
         dagster_run_id="r1",
         algorithm="toy",
         metrics={"accuracy": 0.75},
-        libraries={},
+        libraries=libraries or {},
         files={},
     )
     contents = {
         MODEL_FILE: model or onnx_of(version),
         PROFILE_FILE: b"{}",
-        GOLDEN_FILE: GoldenRows(numbers, texts, scores).to_json(),
+        GOLDEN_FILE: golden or GoldenRows(numbers, texts, scores).to_json(),
     }
     return Deployed(str(version), write_bundle(bundles, manifest, contents))
 
