@@ -2,9 +2,8 @@
 PYTHON ?= python3.11
 UV := 0.13.8
 BIN := .venv/bin
-PROTOS := $(wildcard protos/mlops/v1/*.proto)
 
-.PHONY: help setup demo test test-fast test-all bench-serving check fix protos serve dev lock system-packages clean
+.PHONY: help setup demo test test-fast test-all bench-serving check fix protos release-protos serve dev lock system-packages clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -42,6 +41,7 @@ check: setup ## Lint, format, types, import rules, protos
 	$(BIN)/lint-imports
 	$(BIN)/python -m tests.generated_protos --check
 	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/buf lint
+	$(BIN)/buf breaking --against protos/released.yaml
 
 fix: setup ## Format and mend what can be mended
 	$(BIN)/ruff check --fix .
@@ -49,6 +49,10 @@ fix: setup ## Format and mend what can be mended
 
 protos: setup ## Generate the code beside the protos
 	$(BIN)/python -m tests.generated_protos
+
+release-protos: setup ## Take the protos as released: from then on `make check` refuses to break them
+	$(BIN)/buf breaking --against protos/released.yaml
+	$(BIN)/buf build --exclude-source-info -o protos/released.yaml
 
 serve: setup ## The gRPC server alone
 	@$(BIN)/mlops serve

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from serving.errors import ContractError, ServingError
-from serving.formats.contract import Contract, Numbers, Texts
+from serving.formats.contract import Numbers, Texts
 from serving.metrics import (
     CONFIDENCES,
     LATENCY,
@@ -17,8 +17,8 @@ from serving.metrics import (
     SCORES,
     UNUSUAL_VALUES,
 )
+from serving.scoring.loading import LoadedModel
 
-PRODUCTION = "production"
 _MAXIMUM_VERSIONS = 16
 _KIND_OF_RULE = {
     "is missing": "missing",
@@ -32,8 +32,7 @@ _KIND_OF_RULE = {
 class AnsweredCall(NamedTuple):
     """What one call leaves behind; arrays have a row for each of its rows."""
 
-    contract: Contract
-    version: str
+    model: LoadedModel
     seconds: float
     numbers: Numbers
     texts: Texts
@@ -48,57 +47,63 @@ class CallMeter:
         self._versions: OrderedDict[tuple[str, str], None] = OrderedDict()
         self.answered = self._answered.append
 
-    def refused(self, contract: Contract, version: str, error: ServingError, *, status: str) -> None:
+    def refused(self, model: LoadedModel, error: ServingError, *, status: str) -> None:
         """Count one call that was not answered, and the values that are the reason."""
-        PREDICTIONS.labels(contract.model, version, PRODUCTION, status).inc()
+        PREDICTIONS.labels(model.name, model.version, model.role, status).inc()
         if isinstance(error, ContractError):
-            known = frozenset(contract.names)
+            known = frozenset(model.contract.names)
             for violation in error.violations:
                 kind = next((kind for rule, kind in _KIND_OF_RULE.items() if violation.rule.startswith(rule)), None)
                 if kind and violation.field in known:
-                    _count_unusual(contract.model, violation.field, kind, violation.count)
+                    _count_unusual(model.name, violation.field, kind, violation.count)
 
     def flush(self) -> None:
         """Add all calls since the last flush to the metrics."""
         # Each of the two statements is atomic; what is appended between them stays for the next flush.
         taken = self._answered[:]
         del self._answered[: len(taken)]
-        by_version: defaultdict[tuple[str, str], list[AnsweredCall]] = defaultdict(list)
+        by_model: defaultdict[tuple[str, str, str], list[AnsweredCall]] = defaultdict(list)
         for call in taken:
-            by_version[call.contract.model, call.version].append(call)
-        for (model, version), calls in by_version.items():
-            self._keep(model, version)
-            _add(model, version, calls)
+            by_model[call.model.name, call.model.version, call.model.role].append(call)
+        for calls in by_model.values():
+            self._keep(calls[0].model)
+            _add(calls[0].model, calls)
 
-    def _keep(self, model: str, version: str) -> None:
+    def _keep(self, model: LoadedModel) -> None:
         """Forget the label children of versions that have not answered for long; what they counted stays shown."""
-        self._versions[model, version] = None
-        self._versions.move_to_end((model, version))
+        answering = (model.name, model.version)
+        self._versions[answering] = None
+        self._versions.move_to_end(answering)
         while len(self._versions) > _MAXIMUM_VERSIONS:
             oldest, _ = self._versions.popitem(last=False)
-            SCORES.forget(*oldest)
-            CONFIDENCES.forget(*oldest)
+            for histogram in (LATENCY, SCORES, CONFIDENCES):
+                histogram.forget(*oldest)
 
 
-def _add(model: str, version: str, calls: Sequence[AnsweredCall]) -> None:
+def _add(model: LoadedModel, calls: Sequence[AnsweredCall]) -> None:
     scores = np.concatenate([call.scores for call in calls])
-    confidences = np.where(scores >= calls[0].contract.threshold, scores, 1 - scores)
-    PREDICTIONS.labels(model, version, PRODUCTION, "OK").inc(len(scores))
-    LATENCY.labels(model).observe_many(np.array([call.seconds for call in calls]))
-    ROWS_PER_CALL.labels(model).observe_many(np.array([float(len(call.scores)) for call in calls]))
-    SCORES.labels(model, version).observe_many(scores)
-    CONFIDENCES.labels(model, version).observe_many(confidences)
-    contract = calls[0].contract
-    missing = np.isnan(np.concatenate([call.numbers for call in calls])).sum(axis=0).tolist()
-    for feature, count in zip(contract.numbers, missing, strict=True):
-        _count_unusual(model, feature.name, "missing", count)
-    texts = np.concatenate([call.texts for call in calls])
-    for column, category in enumerate(contract.texts):
+    confidences = np.where(scores >= model.contract.threshold, scores, 1 - scores)
+    version = (model.name, model.version)
+    PREDICTIONS.labels(*version, model.role, "OK").inc(len(scores))
+    LATENCY.labels(*version).observe_many(np.array([call.seconds for call in calls]))
+    ROWS_PER_CALL.labels(model.name).observe_many(np.array([float(len(call.scores)) for call in calls]))
+    SCORES.labels(*version).observe_many(scores)
+    CONFIDENCES.labels(*version).observe_many(confidences)
+    _add_unusual(
+        model, np.concatenate([call.numbers for call in calls]), np.concatenate([call.texts for call in calls])
+    )
+
+
+def _add_unusual(model: LoadedModel, numbers: Numbers, texts: Texts) -> None:
+    missing = np.isnan(numbers).sum(axis=0).tolist()
+    for feature, count in zip(model.contract.numbers, missing, strict=True):
+        _count_unusual(model.name, feature.name, "missing", count)
+    for column, category in enumerate(model.contract.texts):
         seen = Counts(texts[:, column].tolist())
         absent = seen.pop("", 0)
         unseen = sum(count for text, count in seen.items() if text not in category.categories)
-        _count_unusual(model, category.name, "missing", absent)
-        _count_unusual(model, category.name, "unseen_category", unseen)
+        _count_unusual(model.name, category.name, "missing", absent)
+        _count_unusual(model.name, category.name, "unseen_category", unseen)
 
 
 def _count_unusual(model: str, feature: str, kind: str, count: int) -> None:

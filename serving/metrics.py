@@ -31,7 +31,7 @@ class BulkHistogram(Histogram):
 LATENCY = BulkHistogram(
     "model_prediction_latency_seconds",
     "From the decoded request to the journaled answer, one call.",
-    ["model"],
+    ["model", "model_version"],
     buckets=SECONDS,
 )
 PREDICTIONS = Counter(

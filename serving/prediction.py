@@ -6,13 +6,14 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from protos.mlops.v1 import journal_pb2
-from serving.call_meter import PRODUCTION, AnsweredCall, CallMeter
+from serving.call_meter import AnsweredCall, CallMeter
 from serving.errors import ContractError, ServingError, Violation
 from serving.formats.contract import Contract, Numbers, Texts
 from serving.identifiers import new_ids, now_us, texts_of
 from serving.journal.append import Journal
 from serving.recent_answers import RecentAnswers
-from serving.scoring.host import LoadedModel, ModelHost
+from serving.scoring.host import ModelHost
+from serving.scoring.loading import LoadedModel
 
 MAXIMUM_FUTURE_US = 5 * 60 * 1_000_000
 EARLIEST_US = -2_208_988_800_000_000  # 1900-01-01
@@ -34,6 +35,8 @@ class PredictionCall(NamedTuple):
     request_id: str
     entity_keys: list[str]
     event_times_us: list[int]
+    version: str = ""
+    """A version that the release chain has had in routing; empty: the one in production."""
 
 
 class PredictionAnswer(NamedTuple):
@@ -62,11 +65,11 @@ class Predictions:
         Raises:
             ServingError: It can not be answered; nothing of it is in the journal.
         """
-        model = self._host.model(call.model)
+        model = self._host.model(call.model, call.version)
         try:
             return self._answer(call, model)
         except ServingError as error:
-            self._meter.refused(model.contract, model.version, error, status=self._status_of(error))
+            self._meter.refused(model, error, status=self._status_of(error))
             raise
 
     def _answer(self, call: PredictionCall, model: LoadedModel) -> PredictionAnswer:
@@ -89,7 +92,7 @@ class Predictions:
         ids = new_ids(received_at, len(scores))
         self._journal.append(_record_of(call, model, rows, scores, ids, received_at), model.contract)
         seconds = time.perf_counter() - began
-        self._meter.answered(AnsweredCall(model.contract, model.version, seconds, rows.numbers, rows.texts, scores))
+        self._meter.answered(AnsweredCall(model, seconds, rows.numbers, rows.texts, scores))
         return _answer_of(model, texts_of(ids), scores)
 
 
@@ -102,7 +105,7 @@ def _record_of(
     record.contract_digest = model.contract.digest
     record.model_version = model.version
     record.generation = model.generation
-    record.role = PRODUCTION
+    record.role = model.role
     record.request_id = call.request_id
     record.received_at_us = received_at
     record.prediction_ids = ids
@@ -157,5 +160,5 @@ def time_violations(field: str, times_us: list[int], received_at: int) -> list[V
 
 
 def _payload_digest(call: PredictionCall, rows: Rows) -> bytes:
-    rest = repr((rows.texts.tolist(), call.entity_keys, call.event_times_us)).encode()
+    rest = repr((call.version, rows.texts.tolist(), call.entity_keys, call.event_times_us)).encode()
     return hashlib.blake2b(rows.numbers.tobytes() + rest, digest_size=16).digest()

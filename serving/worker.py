@@ -6,19 +6,23 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import health, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from protos.inference import open_inference_pb2
 from protos.mlops.v1 import control_pb2, feedback_pb2, prediction_pb2
 from serving.api.control import ControlServicer
 from serving.api.feedback import FeedbackServicer
 from serving.api.grpc_status import status_name_of
+from serving.api.health import HealthServicer
+from serving.api.open_inference import OpenInferenceServicer
 from serving.api.prediction import PredictionServicer
 from serving.api.services import add_service
 from serving.call_meter import CallMeter
 from serving.errors import ServingError
 from serving.feedback import Feedback, PredictionLog
 from serving.formats.release import ReleaseStore
+from serving.formats.signature import TrustedKeys
 from serving.journal.append import Journal
 from serving.lifeline import prepare_process, stop_event, tell
 from serving.metrics import JOURNAL_WRITABLE
@@ -26,6 +30,7 @@ from serving.orchestrator import Orchestrator
 from serving.prediction import Predictions
 from serving.scoring.host import ModelHost
 from serving.scoring.last_known_good import LastKnownGood
+from serving.scoring.loading import ModelLoader
 from serving.settings import ServingSettings, load_settings
 from serving.ticker import Ticker
 
@@ -37,6 +42,7 @@ _SERVICES = [
         (prediction_pb2, "PredictionService"),
         (feedback_pb2, "FeedbackService"),
         (control_pb2, "ControlService"),
+        (open_inference_pb2, "GRPCInferenceService"),
     )
 ]
 
@@ -49,10 +55,14 @@ class Worker:
     def __init__(self, settings: ServingSettings) -> None:
         self._settings = settings
         self._journal = Journal(settings.journals, seal_seconds=settings.seal_seconds)
-        self._host = ModelHost(ReleaseStore(settings.release_store), LastKnownGood(settings.cache))
+        self._host = ModelHost(
+            ReleaseStore(settings.release_store),
+            LastKnownGood(settings.cache),
+            ModelLoader(TrustedKeys(settings.trusted_keys)),
+            pinned_versions=settings.pinned_versions,
+        )
         self._meter = CallMeter()
-        self._health = health.HealthServicer()
-        self._health.set("", health_pb2.HealthCheckResponse.NOT_SERVING)
+        self._health = HealthServicer()
         self._healthy: dict[str, bool] = {}
         self._server = self._build()
         self._tickers = [
@@ -78,7 +88,9 @@ class Worker:
     def drain(self) -> int:
         """Answer what was accepted, then seal the journal; returns the exit code."""
         self._report(writable=False)
-        self._server.stop(self._settings.grace_seconds).wait()
+        stopped = self._server.stop(self._settings.grace_seconds)
+        self._health.end_watches()
+        stopped.wait()
         for ticker in self._tickers:
             ticker.stop()
         self._meter.flush()
@@ -92,11 +104,13 @@ class Worker:
         JOURNAL_WRITABLE.set(writable)
         for name, is_healthy in (now | gone).items():
             if self._healthy.get(name) != is_healthy:
-                status = health_pb2.HealthCheckResponse
-                self._health.set(name, status.SERVING if is_healthy else status.NOT_SERVING)
+                self._health.report(name, is_healthy=is_healthy)
         if self._healthy.get("") != now[""]:
             tell(state="ready" if now[""] else "listening")
         self._healthy = now | gone
+
+    def _is_ready(self, name: str) -> bool:
+        return self._healthy.get(name, False)
 
     def _build(self) -> grpc.Server:
         settings = self._settings
@@ -108,6 +122,7 @@ class Worker:
             PredictionServicer(predictions, self._host),
             FeedbackServicer(feedback, log, self._host),
             ControlServicer(Orchestrator(settings)),
+            OpenInferenceServicer(predictions, self._host, settings.metrics_folder, self._is_ready),
         )
         for service, servicer in zip(_SERVICES, servicers, strict=True):
             add_service(server, service, servicer)

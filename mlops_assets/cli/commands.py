@@ -2,7 +2,7 @@
 
 import click
 
-from mlops_assets.cli import automation, calls, run
+from mlops_assets.cli import automation, calls, keys, run
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -22,5 +22,5 @@ def commands(debug: bool) -> None:
     """
 
 
-for command in (*run.COMMANDS, *calls.COMMANDS, *automation.COMMANDS):
+for command in (*run.COMMANDS, *calls.COMMANDS, *automation.COMMANDS, *keys.COMMANDS):
     commands.add_command(command)

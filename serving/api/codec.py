@@ -26,6 +26,7 @@ def call_of_one(request: pb.PredictRequest) -> PredictionCall:
         request_id=request.request_id,
         entity_keys=[request.entity_key] if request.entity_key else [],
         event_times_us=[microseconds_of(request.event_time)] if request.HasField("event_time") else [],
+        version=request.version,
     )
 
 
@@ -37,6 +38,7 @@ def call_of_batch(request: pb.PredictBatchRequest) -> PredictionCall:
         request_id=request.request_id,
         entity_keys=list(request.entity_keys),
         event_times_us=list(request.event_times_us),
+        version=request.version,
     )
 
 
@@ -79,7 +81,7 @@ def rows_of_features(request: pb.PredictRequest, contract: Contract) -> Rows:
     number_row = [numbers[feature.name] for feature in contract.numbers]
     text_row = [texts[feature.name] for feature in contract.texts]
     rows = Rows(np.array([number_row]), np.array([text_row], dtype=object))
-    return rows if not found and contract.admits(number_row, text_row) else _checked(rows, contract, found)
+    return rows if not found and contract.admits(number_row, text_row) else checked(rows, contract, found)
 
 
 def rows_of_columns(request: pb.PredictBatchRequest, contract: Contract) -> Rows:
@@ -94,7 +96,7 @@ def rows_of_columns(request: pb.PredictBatchRequest, contract: Contract) -> Rows
         if column.name in columns:
             found.append(Violation(column.name[:80], "is there twice"))
         columns[column.name] = column
-    found.extend(_unknown(columns, contract))
+    found.extend(unknown_features(columns, contract))
     n_rows = max((_length(columns[name]) for name in contract.names if name in columns), default=0)
     if not 1 <= n_rows <= MAXIMUM_ROWS:
         raise ContractError([*found, Violation("columns", f"must have 1 to {MAXIMUM_ROWS} rows", value=str(n_rows))])
@@ -106,7 +108,7 @@ def rows_of_columns(request: pb.PredictBatchRequest, contract: Contract) -> Rows
     for place, text in enumerate(contract.texts):
         if _fits(columns.get(text.name), text.name, "texts", n_rows, found):
             _fill(texts, place, columns[text.name], found)
-    return _checked(Rows(numbers, texts), contract, found)
+    return checked(Rows(numbers, texts), contract, found)
 
 
 def microseconds_of(time: Timestamp) -> int:
@@ -121,7 +123,7 @@ def timestamp_of(microseconds: int) -> Timestamp:
 
 
 def _misplaced(numbers: Mapping[str, float], texts: Mapping[str, str], contract: Contract) -> list[Violation]:
-    found = _unknown([*numbers, *texts], contract)
+    found = unknown_features([*numbers, *texts], contract)
     for feature in contract.numbers:
         if feature.name in texts:
             value = repr(texts[feature.name][:40])
@@ -141,7 +143,8 @@ def _fillers(given: Mapping[str, T], names: Iterable[str], filler: T) -> dict[st
     return dict.fromkeys(names, filler) | dict(given)
 
 
-def _unknown(given: Iterable[str], contract: Contract) -> list[Violation]:
+def unknown_features(given: Iterable[str], contract: Contract) -> list[Violation]:
+    """Return a violation for every name that is no feature."""
     known = frozenset(contract.names)
     return [Violation(name[:80], "is not a feature of this model") for name in sorted(set(given) - known)]
 
@@ -182,8 +185,17 @@ def _fill(texts: np.ndarray, place: int, column: pb.Column, found: list[Violatio
     texts[:, place] = table[codes]
 
 
-def _checked(rows: Rows, contract: Contract, found: list[Violation]) -> Rows:
-    """Check against the contract; fields that are already known to be wrong hold fillers and are left out."""
+def checked(rows: Rows, contract: Contract, found: list[Violation]) -> Rows:
+    """Return rows that satisfy the contract.
+
+    Args:
+        rows: With fillers in the fields that are already known to be wrong.
+        contract: What every row must satisfy.
+        found: What is already known to be wrong.
+
+    Raises:
+        ContractError: With `found` and what else is wrong, in the order of the contract.
+    """
     if not found:
         contract.check(rows.numbers, rows.texts)
         return rows

@@ -9,6 +9,7 @@ from grpc_status import rpc_status
 
 from serving.errors import (
     BundleError,
+    BundleUnreadableError,
     ContractError,
     JournalError,
     LakeError,
@@ -31,6 +32,7 @@ STATUS_OF_ERROR: dict[type[ServingError], grpc.StatusCode] = {
     JournalError: grpc.StatusCode.UNAVAILABLE,
     LakeError: grpc.StatusCode.UNAVAILABLE,
     OrchestratorError: grpc.StatusCode.UNAVAILABLE,
+    BundleUnreadableError: grpc.StatusCode.UNAVAILABLE,
     BundleError: grpc.StatusCode.FAILED_PRECONDITION,
     ReleaseError: grpc.StatusCode.FAILED_PRECONDITION,
 }

@@ -1,6 +1,6 @@
 """What `/metrics` says after known calls."""
 
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -14,11 +14,13 @@ VERSION = {"model": MODEL, "model_version": "1"}
 
 
 @pytest.fixture
-def server(tmp_path: Path):
-    server = RunningServer(tmp_path, workers=2)
-    promote(server.store, 1)
-    with server.start():
-        yield server
+def server(new_server: Callable[..., RunningServer]) -> RunningServer:
+    fresh = new_server(workers=2)
+    promote(fresh.store, 1)
+    fresh.start()
+    with fresh.client() as client:
+        eventually(lambda: client.health(MODEL), what="health")
+    return fresh
 
 
 def value(server: RunningServer, name: str, **labels: str) -> float:

@@ -142,7 +142,14 @@ def test_reflection_lists_the_services(server: RunningServer):
         request = reflection_pb2.ServerReflectionRequest(list_services="")
         answer = next(iter(stub.ServerReflectionInfo(iter([request]), timeout=5)))
     names = {service.name for service in answer.list_services_response.service}
-    assert {"mlops.v1.PredictionService", "mlops.v1.FeedbackService", "mlops.v1.ControlService"} <= names
+    assert names == {
+        "mlops.v1.PredictionService",
+        "mlops.v1.FeedbackService",
+        "mlops.v1.ControlService",
+        "inference.GRPCInferenceService",
+        "grpc.health.v1.Health",
+        "grpc.reflection.v1alpha.ServerReflection",
+    }
 
 
 def test_metrics_and_probes_are_answered_over_http(server: RunningServer, client: Client):
