@@ -1,4 +1,4 @@
-"""ONNX Runtime without a server: the time to score a batch in this process, on the server's core.
+"""ONNX Runtime without a server: the time of its `run` on a batch in this process, on the server's core.
 
 Run as a program it reads one line per measurement, the number of runs, and answers the percentiles as JSON.
 """
@@ -22,14 +22,13 @@ from tests.serving.harness import ROOT
 def main() -> None:
     """Measure as often as asked."""
     folder = Path(sys.argv[1])
-    predictor = Predictor((folder / "model.onnx").read_bytes())
-    rows = np.load(folder / "rows.npz", allow_pickle=True)
-    numbers, texts = rows["numbers"], rows["texts"]
+    session = Predictor((folder / "model.onnx").read_bytes())._session
+    features = np.load(folder / "features.npy")
     for line in sys.stdin:
         seconds = []
         for _ in range(int(line)):
             began = time.perf_counter()
-            predictor.scores(numbers, texts)
+            session.run(["probabilities"], {"features": features})
             seconds.append(time.perf_counter() - began)
         print(json.dumps(float(np.median(seconds)) * 1e3), flush=True)
 
@@ -39,7 +38,7 @@ def running_scorer(model: BenchmarkModel, folder: Path) -> Iterator[Callable[[in
     """Start the program; the block gets a function from a number of runs to their p50 in milliseconds."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "model.onnx").write_bytes(model.onnx)
-    np.savez(folder / "rows.npz", numbers=model.numbers, texts=model.texts)
+    np.save(folder / "features.npy", model.features)
     command = [sys.executable, "-m", "tests.benchmarks.serving.in_process", str(folder)]
     with (
         pinned(SERVER_CORE),

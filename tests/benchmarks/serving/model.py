@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from mlops_assets.core.conversion import parity, to_onnx
+from mlops_assets.core.conversion import encoding_of, parity, to_onnx
 from mlops_assets.core.pipelines import Params, make_pipeline, one_thread, pipeline_input
 from mlops_assets.core.profile import build_profile
 from mlops_assets.core.schema import binary_labels, frame_matrices, matrices_frame
 from mlops_assets.spec import Category, Label, ModelSpec, Number
 from serving.formats.bundle import GOLDEN_FILE, MODEL_FILE, PROFILE_FILE, GoldenRows, Manifest, write_bundle
 from serving.formats.contract import Numbers, Texts
+from serving.formats.encoding import Features
 from serving.formats.release import Deployed, Release, ReleaseStore, Routing
 from serving.scoring.predictor import Predictor
 
@@ -49,6 +50,7 @@ class BenchmarkModel:
         onnx: The graph.
         numbers: Shape (1000, 12), float64, none missing.
         texts: Shape (1000, 4).
+        features: The same as the graph reads them, shape (1000, 16), float32.
         scores: What every server must answer to these rows, shape (1000,).
     """
 
@@ -57,6 +59,7 @@ class BenchmarkModel:
     onnx: bytes
     numbers: Numbers
     texts: Texts
+    features: Features
     scores: Numbers
 
     @cached_property
@@ -143,7 +146,15 @@ def make_model(bundles: Path, *, version: int = 1) -> BenchmarkModel:
         GOLDEN_FILE: GoldenRows(numbers[:64], texts[:64], scores[:64]).to_json(),
     }
     deployed = Deployed(str(version), write_bundle(bundles, _manifest(version), contents))
-    return BenchmarkModel(bundles / deployed.bundle, deployed, onnx, numbers, texts, scores)
+    return BenchmarkModel(
+        bundles / deployed.bundle,
+        deployed,
+        onnx,
+        numbers,
+        texts,
+        encoding_of(pipeline).features(numbers, texts),
+        scores,
+    )
 
 
 def promote(store: ReleaseStore, model: BenchmarkModel) -> Release:

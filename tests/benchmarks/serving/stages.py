@@ -24,6 +24,7 @@ from tests.benchmarks.serving.model import BenchmarkModel, promote
 from tests.benchmarks.serving.servers import single_message
 from tests.benchmarks.serving.yardsticks import PREDICT
 from tests.serving.harness import ROOT
+from tests.signing import signing_store
 
 N_CALLS = 20_000
 
@@ -67,9 +68,7 @@ class _Details:
 
 def measure(model: BenchmarkModel, folder: Path) -> dict[str, float]:
     """Return microseconds of each stage of one row, `total` among them, from a process on the server's core."""
-    from serving.formats.release import ReleaseStore
-
-    promote(ReleaseStore(folder / "release_store"), model)
+    promote(signing_store(folder), model)
     (folder / "request").write_bytes(single_message(model, 0))
     with tempfile.TemporaryDirectory() as metrics, pinned(SERVER_CORE):
         environment = {**os.environ, "MLOPS_HOME": str(folder), "PROMETHEUS_MULTIPROC_DIR": metrics}

@@ -39,15 +39,9 @@ class Graph:
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         self._session = ort.InferenceSession(str(ONNX_FILE), options, providers=["CPUExecutionProvider"])
 
-    def probability(self, row: dict[str, Any]) -> float:
-        """Return the probability of the positive label of one row."""
-        numbers = np.array([[row[name] for name in NUMBERS]], dtype=np.float32)
-        texts = np.array([[row[name] for name in TEXTS]], dtype=object)
-        return float(self.probabilities(numbers, texts)[0, 1])
-
-    def probabilities(self, numbers: np.ndarray, texts: np.ndarray) -> np.ndarray:
-        """Return both probabilities, shape (n_rows, 2), of float32 numbers and texts as str objects."""
-        return self._session.run(["probabilities"], {"numbers": numbers, "texts": texts})[0]
+    def probabilities(self, features: Any) -> np.ndarray:
+        """Return both probabilities, shape (n_rows, 2), of rows as the graph reads them."""
+        return self._session.run(["probabilities"], {"features": np.asarray(features, dtype=np.float32)})[0]
 
 
 def load() -> Pipeline | Graph:

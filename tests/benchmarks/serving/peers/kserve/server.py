@@ -5,7 +5,6 @@ That runtime is not in the package registry; its `predict` is `get_predict_input
 """
 
 import benchmark_model
-import numpy as np
 from kserve import Model, ModelServer
 from kserve.protocol.rest import server as rest_server
 from kserve.utils.utils import get_predict_input, get_predict_response
@@ -29,10 +28,7 @@ class OnnxModel(Model):
         self.ready = True
 
     async def predict(self, payload, headers=None, response_headers=None):
-        rows = payload["instances"]
-        numbers = np.array([row["numbers"] for row in rows], dtype=np.float32)
-        texts = np.array([row["texts"] for row in rows], dtype=object)
-        return {"predictions": self.model.probabilities(numbers, texts).tolist()}
+        return {"predictions": self.model.probabilities(payload["instances"]).tolist()}
 
 
 class LoopbackConfig(rest_server.uvicorn.Config):

@@ -15,12 +15,8 @@ if benchmark_model.IS_ONNX:
     from mlflow.models import ModelSignature
     from mlflow.types import Schema, TensorSpec
 
-    inputs = Schema(
-        [
-            TensorSpec(np.dtype(np.float32), (-1, len(benchmark_model.NUMBERS)), "numbers"),
-            TensorSpec(np.dtype(object), (-1, len(benchmark_model.TEXTS)), "texts"),
-        ]
-    )
+    width = len(benchmark_model.NUMBERS) + len(benchmark_model.TEXTS)
+    inputs = Schema([TensorSpec(np.dtype(np.float32), (-1, width), "features")])
     mlflow.onnx.save_model(
         onnx.load(benchmark_model.ONNX_FILE),
         FOLDER,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import benchmark_model
 from mlserver import MLModel
-from mlserver.codecs import NumpyCodec, StringCodec
+from mlserver.codecs import NumpyCodec
 from mlserver.types import InferenceRequest, InferenceResponse
 
 NAME = "benchmark"
@@ -23,12 +23,7 @@ class OnnxModel(MLModel):
         return True
 
     async def predict(self, payload: InferenceRequest) -> InferenceResponse:
-        tensors = {tensor.name: tensor for tensor in payload.inputs}
-        numbers = NumpyCodec.decode_input(tensors["numbers"])
-        texts = StringCodec.decode_input(tensors["texts"])
-        import numpy as np
-
-        found = self.model.probabilities(numbers, np.array([texts], dtype=object))
+        found = self.model.probabilities(NumpyCodec.decode_input(payload.inputs[0]))
         return InferenceResponse(model_name=self.name, outputs=[NumpyCodec.encode_output("probabilities", found)])
 
 

@@ -24,21 +24,21 @@ from pytriton.triton import Triton, TritonConfig  # noqa: E402
 model = benchmark_model.load()
 
 
-def _strings(texts: np.ndarray) -> np.ndarray:
-    return np.array([[text.decode() for text in row] for row in texts.tolist()], dtype=object)
-
-
 @batch
-def infer(numbers: np.ndarray, texts: np.ndarray) -> dict[str, np.ndarray]:
-    """Score rows."""
-    strings = _strings(texts)
-    if benchmark_model.IS_ONNX:
-        return {"probabilities": model.probabilities(numbers, strings)}
+def infer_rows(numbers: np.ndarray, texts: np.ndarray) -> dict[str, np.ndarray]:
+    """Score rows with the pipeline."""
+    strings = [[text.decode() for text in row] for row in texts.tolist()]
     frame = pd.concat(
         [pd.DataFrame(numbers, columns=benchmark_model.NUMBERS), pd.DataFrame(strings, columns=benchmark_model.TEXTS)],
         axis="columns",
     )
     return {"probabilities": model.pipeline.predict_proba(frame).astype(np.float32)}
+
+
+@batch
+def infer_features(features: np.ndarray) -> dict[str, np.ndarray]:
+    """Score rows with the graph."""
+    return {"probabilities": model.probabilities(features)}
 
 
 def _free_port() -> int:
@@ -52,14 +52,14 @@ if __name__ == "__main__":
     config = TritonConfig(
         grpc_port=benchmark_model.PORT, http_port=_free_port(), metrics_port=_free_port(), log_verbose=0, **loopback
     )
+    numbers = Tensor(name="numbers", dtype=np.float32, shape=(len(benchmark_model.NUMBERS),))
+    texts = Tensor(name="texts", dtype=np.bytes_, shape=(len(benchmark_model.TEXTS),))
+    features = Tensor(name="features", dtype=np.float32, shape=(numbers.shape[0] + texts.shape[0],))
     with Triton(config=config) as triton:
         triton.bind(
             model_name="benchmark",
-            infer_func=infer,
-            inputs=[
-                Tensor(name="numbers", dtype=np.float32, shape=(len(benchmark_model.NUMBERS),)),
-                Tensor(name="texts", dtype=np.bytes_, shape=(len(benchmark_model.TEXTS),)),
-            ],
+            infer_func=infer_features if benchmark_model.IS_ONNX else infer_rows,
+            inputs=[features] if benchmark_model.IS_ONNX else [numbers, texts],
             outputs=[Tensor(name="probabilities", dtype=np.float32, shape=(2,))],
             config=ModelConfig(max_batch_size=1000),
         )
