@@ -5,6 +5,7 @@ import json
 import shutil
 import sys
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -58,16 +59,16 @@ def main() -> int:
     try:
         bench = _bench(options, report)
         for name in names:
+            results["measured"].pop(name, None)
             report(f"part {name}: {(PARTS[name].__doc__ or '').splitlines()[0]}")
             try:
-                document = PARTS[name](bench)
+                document = PARTS[name](replace(bench, keep=lambda part, n=name: _keep(results, n, part)))
             except (LoadError, AssertionError) as error:
                 report(f"part {name} failed: {error}")
                 failed = True
                 continue
-            results["parts"][name] = document
             results["measured"][name] = {"at": datetime.now(UTC).isoformat(), "quick": options.quick}
-            _write(results)
+            _keep(results, name, document)
     except KeyboardInterrupt:
         report(f"interrupted; what was measured is in {RESULTS.relative_to(ROOT)}")
         failed = True
@@ -89,6 +90,7 @@ def _bench(options: argparse.Namespace, report: Any) -> Bench:
         promotions=50,
         may_install=not options.quick,
         report=report,
+        keep=lambda part: None,
     )
 
 
@@ -100,9 +102,9 @@ def _results(*, fresh: bool) -> dict[str, Any]:
     return {"figures": {}, "about": about(), "measured": {}, "parts": {}}
 
 
-def _write(results: dict[str, Any]) -> None:
+def _keep(results: dict[str, Any], name: str, document: dict[str, Any]) -> None:
     # Through JSON and back, so that figures are computed from what a later run will read.
-    results["parts"] = json.loads(json.dumps(results["parts"]))
+    results["parts"][name] = json.loads(json.dumps(document))
     results["figures"] = figures_of(results["parts"])
     RESULTS.parent.mkdir(parents=True, exist_ok=True)
     temporary = RESULTS.with_suffix(".tmp")

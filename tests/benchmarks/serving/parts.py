@@ -13,7 +13,7 @@ from tests.benchmarks.serving.cores import ALL_CORES
 from tests.benchmarks.serving.in_process import running_scorer
 from tests.benchmarks.serving.load import Load
 from tests.benchmarks.serving.model import BenchmarkModel, make_model
-from tests.benchmarks.serving.peers.comparison import compare
+from tests.benchmarks.serving.peers.comparison import Row, compare
 from tests.benchmarks.serving.rounds import BATCH, SINGLE_ROW, Case, Report, alternate, as_document
 from tests.benchmarks.serving.servers import running_bare, running_echo, running_ours
 from tests.benchmarks.serving.swaps import (
@@ -39,6 +39,7 @@ class Bench:
         promotions: How many are timed.
         may_install: Whether peers' environments that are not there are made.
         report: Told one line per step.
+        keep: Given what a long part has so far, so that an interrupted run loses little.
     """
 
     folder: Path
@@ -49,6 +50,7 @@ class Bench:
     promotions: int
     may_install: bool
     report: Report
+    keep: Callable[[Document], object]
 
     def versions(self) -> list[BenchmarkModel]:
         """Return the two versions that are swapped."""
@@ -147,7 +149,8 @@ def memory(bench: Bench) -> Document:
 def peers(bench: Bench) -> Document:
     """Every peer beside ours, one row a call."""
     with running_ours(bench.folder / "peers", bench.model) as (ours, _):
-        rows = compare(
+        rows: list[Row] = []
+        for row in compare(
             ours,
             bench.model,
             bench.load,
@@ -156,8 +159,10 @@ def peers(bench: Bench) -> Document:
             seconds=bench.seconds,
             may_install=bench.may_install,
             report=bench.report,
-        )
-        return {"rows": list(rows)}
+        ):
+            rows.append(row)
+            bench.keep({"rows": rows})
+    return {"rows": rows}
 
 
 PARTS: dict[str, Callable[[Bench], Document]] = {

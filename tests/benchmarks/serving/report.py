@@ -35,7 +35,7 @@ def tables(parts: Parts, facts: dict[str, str]) -> str:
     if "single" in parts:
         texts.append(_single(parts["single"]))
     if "stages" in parts:
-        texts.append(_stages(parts["stages"]))
+        texts.append(_stages(parts))
     if "peers" in parts:
         texts.extend(_peers(parts["peers"], form) for form in FORMS)
     if "swaps" in parts:
@@ -96,9 +96,16 @@ def _single(part: dict[str, Any]) -> str:
     return _table(head, rows)
 
 
-def _stages(part: dict[str, float]) -> str:
-    rows = [(name, f"{value:.1f}") for name, value in part.items() if name != "total"]
-    return _table(("one row inside the worker, without gRPC", "µs"), [*rows, ("total", f"{part['total']:.1f}")])
+def _stages(parts: Parts) -> str:
+    stages = parts["stages"]
+    rows = [(name, f"{value:.1f}") for name, value in stages.items()]
+    if "single" in parts:
+        rounds = from_document(parts["single"])
+        echo, ours = (summary_of(rounds, server, "single_16")["cpu_us"] for server in ("echo", "ours"))
+        rows.append(("transport: the echo's CPU", f"{echo:.1f}"))
+        rows.append(("not explained: shipper, supervisor, caches", f"{ours - echo - stages['total']:.1f}"))
+        rows.append(("our CPU, concurrency 16", f"{ours:.1f}"))
+    return _table(("what one row is made of", "µs"), rows)
 
 
 def _peers(part: dict[str, Any], form: str) -> str:

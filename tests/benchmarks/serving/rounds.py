@@ -13,8 +13,8 @@ from tests.benchmarks.serving.cores import LOAD_CORE, pinned
 from tests.benchmarks.serving.load import Load, Request
 from tests.benchmarks.serving.servers import Endpoint
 
-N_PROBING_CALLS = 100
-_MINIMUM_CALLS = 60
+N_PROBING_CALLS = 32
+_MINIMUM_CALLS = 48
 
 Report = Callable[[str], None]
 

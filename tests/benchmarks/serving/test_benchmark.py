@@ -63,14 +63,14 @@ LOAD = h2load if shutil.which("h2load") else python_load
 def bench(tmp_path_factory):
     folder = tmp_path_factory.mktemp("bench")
     model = make_model(folder / "bundles")
-    return Bench(folder, model, LOAD, rounds=1, seconds=0.2, promotions=2, may_install=False, report=print)
+    return Bench(folder, model, LOAD, rounds=1, seconds=0.2, promotions=2, may_install=False, report=print, keep=list)
 
 
 @pytest.mark.processes
 def test_echo_bare_and_ours_are_measured_and_answer_right(bench):
     document = PARTS["single"](bench)
     rounds = [document[server][case][0] for server in ("echo", "bare", "ours") for case in ("single_1", "single_16")]
-    assert all(one["calls"] >= 60 and one["calls_per_second"] > 0 and one["p99"] >= one["p50"] > 0 for one in rounds)
+    assert all(one["calls"] >= 48 and one["calls_per_second"] > 0 and one["p99"] >= one["p50"] > 0 for one in rounds)
     figures = figures_of({"single": document})
     assert set(figures) == {"single_row_over_echo", "p99_over_echo", "everything_over_bare"}
     assert "`single_row_over_echo`" in tables({"single": document}, about())
