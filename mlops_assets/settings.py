@@ -8,7 +8,7 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 STATE_FORMAT = 1
-_STORES = ("lake", "release_store", "journals", "cache", "mlflow", "dagster", "assets")
+_STORES = ("lake", "release_store", "journals", "cache", "mlflow", "dagster", "assets", "audit")
 STATE_PARTS = frozenset({"STATE_FORMAT", "serving", "reports", "demo", "bench", "logs", *_STORES})
 """Everything that a home may hold; whatever else is there was put there by somebody else."""
 
