@@ -43,7 +43,7 @@ def create_certificates(folder: Path, hosts: Iterable[str], *, lifetime: timedel
         lifetime: From now.
 
     Raises:
-        SettingsError: The folder can not be written, or its authority can not be read.
+        SettingsError: A host is none, the folder can not be written, or its authority can not be read.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -104,7 +104,11 @@ def _general_name(host: str) -> x509.GeneralName:
     try:
         return x509.IPAddress(ipaddress.ip_address(host))
     except ValueError:
+        pass
+    try:
         return x509.DNSName(host)
+    except ValueError:
+        raise SettingsError(f"{host[:80]!r} is no host name in ASCII") from None
 
 
 def _write(path: Path, content: bytes, mode: int) -> None:
