@@ -18,7 +18,7 @@ _KINDS: dict[str, type[ServingError]] = {
 def seconds_to_retry(error: grpc.RpcError) -> float | None:
     """Return how long to stay away before the same call may be sent again, or None if it must not be."""
     for trailer in error.trailing_metadata() or ():
-        if trailer.key == _RETRY_PUSHBACK and trailer.value.isdecimal():
+        if trailer.key == _RETRY_PUSHBACK and str(trailer.value).isdecimal():
             return int(trailer.value) / 1000
     return 0.0 if error.code() in _RETRIED else None
 
