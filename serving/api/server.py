@@ -34,13 +34,13 @@ class ApiServer:
         self._address = settings.address
         self._certificate = server_certificate_of(settings)
         self._authenticator = authenticator_of(settings)
-        self._pools = call_pools(settings)
+        self.pools = call_pools(settings)
         gate = gate_of(settings, self._authenticator)
         self._handlers = MethodHandlers(settings, gate)
-        services = Services(gate, self._handlers, self._pools, AuditLog(settings.audit_log))
+        services = Services(gate, self._handlers, self.pools, AuditLog(settings.audit_log))
         for service, servicer in servicers:
             services.add(service, servicer)
-        self._server = grpc.server(self._pools["scoring"], handlers=[services], options=_options(settings))
+        self._server = grpc.server(self.pools["scoring"], handlers=[services], options=_options(settings))
         self._tickers = [Ticker(self._watch, seconds=_WATCH_SECONDS, name="api-watch")]
         if self._authenticator is not None:
             self._tickers.append(Ticker(self._authenticator.refresh, seconds=_CREDENTIALS_SECONDS, name="credentials"))
@@ -70,24 +70,18 @@ class ApiServer:
 
     def _watch(self) -> None:
         self._handlers.tick()
-        for name, pool in self._pools.items():
+        for name, pool in self.pools.items():
             CALLS_IN_FLIGHT.labels(name).set(pool.calls)
         if self._certificate is not None:
             self._certificate.refresh()
 
 
 def _options(settings: ServingSettings) -> list[tuple[str, int]]:
-    places = settings.threads + settings.queue
     return [
         ("grpc.so_reuseport", 1),
         ("grpc.max_receive_message_length", settings.maximum_message_bytes),
         ("grpc.max_send_message_length", settings.maximum_message_bytes),
         ("grpc.compression_enabled_algorithms_bitset", _ONLY_UNCOMPRESSED),
-        # What comes faster than the gate can refuse it is refused by gRPC's core, without a line of Python.
-        ("grpc.server.max_pending_requests", places),
-        ("grpc.server.max_pending_requests_hard_limit", 2 * places),
-        # One connection can not take all places and those behind it: its client library holds the rest back.
-        ("grpc.max_concurrent_streams", places + settings.streams),
         ("grpc.keepalive_time_ms", 60_000),
         ("grpc.keepalive_timeout_ms", 20_000),
         ("grpc.server_handshake_timeout_ms", 10_000),
