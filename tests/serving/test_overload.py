@@ -11,8 +11,9 @@ import pytest
 
 from protos.mlops.v1 import prediction_pb2
 from serving.client import Client
-from serving.errors import OverloadError, ServingError
-from tests.serving.api import HEALTH, PREDICT, READ_BACK, REFLECTION, WATCH, RunningApi, running_api
+from serving.client_values import value_of
+from serving.errors import OverloadError
+from tests.serving.api import BATCH, HEALTH, PREDICT, READ_BACK, REFLECTION, WATCH, RunningApi, running_api
 from tests.serving.harness import RunningServer, eventually
 from tests.serving.toy import MODEL, ROW, promote
 
@@ -131,52 +132,79 @@ def test_what_is_no_method_is_unimplemented_even_when_there_is_no_place(api: Run
     assert api.status("/mlops.v1.PredictionService/Nonsense") is grpc.StatusCode.UNIMPLEMENTED
 
 
-class Callers:
-    """Threads that ask without a pause and note what came of each call."""
+class Paced:
+    """Sends a request at a steady rate whatever comes back, and notes how each call ended and when."""
 
-    def __init__(self, address: str, *, threads: int) -> None:
-        self._address = address
-        self._stopping = threading.Event()
-        self.seconds: list[float] = []
-        self.failures: list[ServingError] = []
-        self._threads = [threading.Thread(target=self._run) for _ in range(threads)]
+    def __init__(self, address: str, request: bytes) -> None:
+        self._request = request
+        self._channels = [grpc.insecure_channel(address, [("grpc.use_local_subchannel_pool", 1)]) for _ in range(4)]
+        self._calls = [channel.unary_unary(BATCH) for channel in self._channels]
+        self.ends: list[tuple[grpc.StatusCode, float]] = []
 
-    def run(self, seconds: float) -> float:
-        """Ask for so long; returns answers a second."""
-        began = time.monotonic()
-        for thread in self._threads:
-            thread.start()
-        time.sleep(seconds)
-        self._stopping.set()
-        for thread in self._threads:
-            thread.join()
-        return len(self.seconds) / (time.monotonic() - began)
+    def send(self, rate: float, seconds: float) -> None:
+        began, pending = time.monotonic(), []
+        for number in range(int(rate * seconds)):
+            time.sleep(max(0.0, began + number / rate - time.monotonic()))
+            sent = time.monotonic()
+            call = self._calls[number % len(self._calls)].future(self._request, timeout=30)
+            call.add_done_callback(lambda done, sent=sent: self.ends.append((done.code(), time.monotonic() - sent)))
+            pending.append(call)
+        for call in pending:
+            call.exception()
+        eventually(lambda: len(self.ends) == len(pending), what="every end")
 
-    def _run(self) -> None:
-        with Client(self._address, retry_seconds=0) as client:
-            while not self._stopping.is_set():
-                began = time.monotonic()
-                try:
-                    client.predict(MODEL, ROW)
-                    self.seconds.append(time.monotonic() - began)
-                except ServingError as error:
-                    self.failures.append(error)
-                    time.sleep(0.001)
+    def capacity(self, seconds: float) -> float:
+        """Return how many calls a second are answered one after the other."""
+        began, answered = time.monotonic(), 0
+        while time.monotonic() < began + seconds:
+            self._calls[0](self._request, timeout=30)
+            answered += 1
+        return answered / seconds
+
+    def close(self) -> None:
+        for channel in self._channels:
+            channel.close()
 
 
-def test_accepted_calls_stay_quick_when_three_times_as_many_come_as_have_a_place(
-    new_server: Callable[..., RunningServer],
-):
-    server = new_server(threads=2, queue=6)
+@pytest.fixture
+def small_server(new_server: Callable[..., RunningServer]) -> RunningServer:
+    """A real server of the toy model with room for ten calls."""
+    server = new_server(threads=2, queue=8)
     promote(server.store, 1)
     server.start()
     with server.client() as client:
         eventually(lambda: client.health(MODEL), what="health")
-    few, many = Callers(server.address, threads=6), Callers(server.address, threads=24)
-    few.run(3)
-    many.run(4)
-    assert {type(error) for error in many.failures} == {OverloadError}
-    assert not few.failures
-    p99 = {name: statistics.quantiles(load.seconds, n=100)[98] for name, load in (("few", few), ("many", many))}
-    assert p99["many"] < max(10 * p99["few"], 0.5)
-    assert 'serving_calls_refused_total{reason="Overload"}' in server.http("/metrics")[1]
+    return server
+
+
+def batch_request() -> bytes:
+    numbers = [prediction_pb2.Column(name=name, numbers={"values": [1.0] * 1000}) for name in ("distance", "hour")]
+    texts = prediction_pb2.TextColumn(dictionary=["aa"], codes=[1] * 1000)
+    columns = [*numbers, *(prediction_pb2.Column(name=name, texts=texts) for name in ("carrier", "origin"))]
+    return prediction_pb2.PredictBatchRequest(model=MODEL, columns=columns).SerializeToString()
+
+
+def test_accepted_calls_stay_quick_at_three_times_what_the_server_can_do(small_server: RunningServer):
+    load = Paced(small_server.address, batch_request())
+    load.send(3 * load.capacity(2), 4)
+    load.close()
+    accepted = [seconds for code, seconds in load.ends if code is grpc.StatusCode.OK]
+    assert {code for code, _ in load.ends} == {grpc.StatusCode.OK, grpc.StatusCode.RESOURCE_EXHAUSTED}
+    assert len(accepted) > len(load.ends) / 10
+    # Without shedding, the last call would wait for two thirds of all others: about eight seconds.
+    assert statistics.quantiles(accepted, n=100)[98] < 1.0
+    assert 'serving_calls_refused_total{reason="Overload"}' in small_server.http("/metrics")[1]
+
+
+def test_a_flood_is_answered_refused_or_canceled_and_then_over(small_server: RunningServer):
+    with grpc.insecure_channel(small_server.address) as channel:
+        calls = [channel.unary_unary(PREDICT).future(row_request(), timeout=60) for _ in range(3000)]
+        codes = {call.code() for call in calls}
+    assert codes <= {grpc.StatusCode.OK, grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.CANCELLED}
+    with small_server.client() as client:
+        assert client.predict(MODEL, ROW).model_version == "1"
+
+
+def row_request() -> bytes:
+    features = {name: value_of(value) for name, value in ROW.items()}
+    return prediction_pb2.PredictRequest(model=MODEL, features=features).SerializeToString()
