@@ -10,9 +10,14 @@ import grpc
 import pytest
 
 from protos.mlops.v1 import prediction_pb2
+from serving.api.call_pools import CallPool
+from serving.api.gate import gate_of
+from serving.api.method_handlers import MethodHandlers
+from serving.api.methods import METHODS
 from serving.client import Client
 from serving.client_values import value_of
 from serving.errors import OverloadError
+from serving.settings import load_settings
 from tests.serving.api import BATCH, HEALTH, PREDICT, READ_BACK, REFLECTION, WATCH, RunningApi, running_api
 from tests.serving.harness import RunningServer, eventually
 from tests.serving.toy import MODEL, ROW, promote
@@ -77,6 +82,28 @@ def test_a_call_whose_deadline_passed_while_it_waited_is_not_answered(api: Runni
     eventually(lambda: api.pools["scoring"].calls == 0, what="freeing")
     assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
     assert len(api.servicers.callers) == 1
+
+
+class LateCall:
+    """What a servicer sees of a call whose client has set a deadline and does not care."""
+
+    def time_remaining(self) -> float:
+        return 0.0
+
+    def abort_with_status(self, status: grpc.Status) -> None:
+        raise AssertionError(status.code.name)
+
+
+def test_a_deadline_that_has_passed_is_looked_at_before_the_message_is(tmp_path: Path):
+    settings, method = load_settings(home=tmp_path), prediction_pb2.DESCRIPTOR.services_by_name["PredictionService"]
+    handlers = MethodHandlers(settings, gate_of(settings, None))
+    pool = CallPool("test", threads=1, queue=0)
+    answered: list[object] = []
+    handler = handlers.unary(method.methods_by_name["Predict"], answered.append, METHODS[PREDICT], pool)
+    for content in (ROW_REQUEST, b"\xff", b"\xff" * 200_000):
+        with pytest.raises(AssertionError, match="DEADLINE_EXCEEDED"):
+            handler.stream_unary(iter([content]), LateCall())
+    assert answered == []
 
 
 def test_health_and_the_log_are_answered_while_there_is_no_place_for_predictions(api: RunningApi):

@@ -1,6 +1,7 @@
 """Who may call what, how often, and what is written down about it."""
 
 import json
+import socket
 import time
 from collections.abc import Iterator
 from datetime import timedelta
@@ -102,6 +103,36 @@ def test_a_header_that_proves_nothing_is_refused(api: RunningApi, header: str):
     with pytest.raises(grpc.RpcError) as caught:
         api.channel.unary_unary(PREDICT)(b"", metadata=[("authorization", header)], timeout=5)
     assert caught.value.code() is UNAUTHENTICATED
+
+
+def literal(name: bytes, value: bytes) -> bytes:
+    """Return a header as HPACK writes it without tables and without Huffman's code."""
+    return b"\0" + bytes([len(name)]) + name + bytes([len(value)]) + value
+
+
+def test_a_header_that_is_no_text_is_neither_an_error_of_the_server_nor_in_its_log(
+    api: RunningApi, tokens: Tokens, caplog: pytest.LogCaptureFixture
+):
+    headers = {
+        b":method": b"POST",
+        b":scheme": b"http",
+        b":path": PREDICT.encode(),
+        b":authority": b"localhost",
+        b"te": b"trailers",
+        b"content-type": b"application/grpc",
+        b"authorization": f"Bearer {tokens.of['predict']}".encode() + b"\xff",
+    }
+    block = b"".join(literal(name, value) for name, value in headers.items())
+    frames = b"\0\0\0\4\0\0\0\0\0" + len(block).to_bytes(3, "big") + b"\1\5\0\0\0\1" + block
+    with socket.create_connection(("127.0.0.1", api.port), timeout=5) as connection:
+        connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frames)
+        connection.settimeout(5)
+        answer = b""
+        while b"grpc-status" not in answer:
+            answer += connection.recv(65536)
+    assert b"the token is not good" in answer
+    assert tokens.of["predict"] not in caplog.text
+    assert api.servicers.callers == []
 
 
 def test_the_kind_of_the_header_may_be_written_in_any_case(api: RunningApi, tokens: Tokens):
