@@ -27,7 +27,7 @@ METHODS: dict[str, MethodPolicy] = {
     "/mlops.v1.PredictionService/Predict": MethodPolicy("predict", "scoring", 256 * _KIB),
     "/mlops.v1.PredictionService/PredictBatch": MethodPolicy("predict", "scoring", 4096 * _KIB),
     "/mlops.v1.PredictionService/GetModelInfo": MethodPolicy("predict", "scoring", 4 * _KIB),
-    "/mlops.v1.FeedbackService/SubmitFeedback": MethodPolicy("feedback", "scoring", 1024 * _KIB),
+    "/mlops.v1.FeedbackService/SubmitFeedback": MethodPolicy("feedback", "scoring", 4096 * _KIB),
     "/mlops.v1.FeedbackService/GetPrediction": MethodPolicy("feedback", "waiting", 4 * _KIB),
     "/mlops.v1.ControlService/TriggerRetraining": MethodPolicy("operate", "waiting", 8 * _KIB, audited=True),
     "/grpc.health.v1.Health/Check": MethodPolicy("health", "probes", 4 * _KIB),

@@ -36,11 +36,19 @@ class AuditLog:
         return entry
 
     def close(self, entry: dict[str, Any], outcome: str) -> None:
-        """Write what came of it: the name of a gRPC status."""
+        """Write what came of it, the name of a gRPC status.
+
+        Raises:
+            AuditError: It can not be written.
+        """
         self._append(entry, outcome)
 
     def refuse(self, *, who: str, what: str, peer: str, outcome: str) -> None:
-        """Write that a call was not let in; at most ten a second, so that nobody fills the disk from outside."""
+        """Write that a call was not let in; at most ten a second, so that nobody fills the disk from outside.
+
+        Raises:
+            AuditError: It can not be written.
+        """
         second = int(time.monotonic())
         if second != self._second:
             self._second, self._refusals = second, 0

@@ -60,7 +60,7 @@ def test_too_many_elements_are_refused_before_they_are_parsed(api: RunningApi, c
     assert caught.value.details() == f"the message has more than {MAXIMUM_ELEMENTS} elements"
 
 
-def test_too_many_labels_are_refused_by_their_bytes(api: RunningApi):
+def test_too_many_labels_are_refused(api: RunningApi):
     assert api.status(FEEDBACK, b"\x12\x00" * MIB) is grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
