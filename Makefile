@@ -2,9 +2,8 @@
 PYTHON ?= python3.11
 UV := 0.13.8
 BIN := .venv/bin
-PROTOS := $(wildcard protos/mlops/v1/*.proto)
 
-.PHONY: help setup demo test test-fast test-all check fix protos serve dev lock system-packages clean
+.PHONY: help setup demo test test-fast test-all bench-serving check fix protos release-protos serve dev lock system-packages clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -32,6 +31,9 @@ test-fast: setup ## Tests without real processes
 test-all: setup ## Every test in its full form
 	$(BIN)/python -m pytest $(ARGS)
 
+bench-serving: setup ## The server against its peers; quicker: make bench-serving ARGS="--quick"
+	@$(BIN)/python -m tests.benchmarks.serving $(ARGS)
+
 check: setup ## Lint, format, types, import rules, protos
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -39,6 +41,7 @@ check: setup ## Lint, format, types, import rules, protos
 	$(BIN)/lint-imports
 	$(BIN)/python -m tests.generated_protos --check
 	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/buf lint
+	$(BIN)/buf breaking --against protos/released.yaml
 
 fix: setup ## Format and mend what can be mended
 	$(BIN)/ruff check --fix .
@@ -46,6 +49,10 @@ fix: setup ## Format and mend what can be mended
 
 protos: setup ## Generate the code beside the protos
 	$(BIN)/python -m tests.generated_protos
+
+release-protos: setup ## Take the protos as released: from then on `make check` refuses to break them
+	$(BIN)/buf breaking --against protos/released.yaml
+	$(BIN)/buf build --exclude-source-info -o protos/released.yaml
 
 serve: setup ## The gRPC server alone
 	@$(BIN)/mlops serve
@@ -56,8 +63,8 @@ dev: setup ## Dagster, MLflow and the gRPC server until Ctrl-C
 lock: setup ## Resolve the dependencies anew
 	$(BIN)/uv pip compile --quiet --universal --no-header --no-emit-index-url --python-version 3.11 --all-extras pyproject.toml -o requirements.lock
 
-system-packages: ## List system packages that optional tests need
-	@echo "none: every test runs with Python packages alone"
+system-packages: ## List system packages that optional targets need
+	@echo "nghttp2-client: h2load, the load generator of make bench-serving (apt-get install -y nghttp2-client)"
 
 clean: ## Remove state and caches, keep the environment
 	rm -rf .mlops .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -51,7 +51,11 @@ def build_resources(where: Settings) -> dict[str, Any]:
     """Return the only contact of assets and sensors with the outside."""
     return {
         "lake": LakeResource(root=str(where.lake), clock=where.clock, shipping_lag_seconds=where.shipping_lag_seconds),
-        "releases": ReleaseStoreResource(root=str(where.release_store)),
+        "releases": ReleaseStoreResource(
+            root=str(where.release_store),
+            home_keys=str(where.home_keys),
+            signing_key=str(where.signing_key) if where.signing_key else None,
+        ),
         "reports": ReportFolder(root=str(where.reports)),
         "registry": ModelRegistry(tracking_uri=where.tracking_uri, artifacts=str(where.artifacts)),
         "io_manager": dg.FilesystemIOManager(base_dir=str(where.root / "assets")),

@@ -8,7 +8,7 @@ from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 STATE_FORMAT = 1
-_STORES = ("lake", "release_store", "journals", "cache", "mlflow", "dagster", "assets", "audit")
+_STORES = ("lake", "release_store", "keys", "journals", "cache", "mlflow", "dagster", "assets", "audit")
 STATE_PARTS = frozenset({"STATE_FORMAT", "serving", "reports", "demo", "bench", "logs", *_STORES})
 """Everything that a home may hold; whatever else is there was put there by somebody else."""
 
@@ -33,6 +33,10 @@ class Settings(BaseSettings):
     client_key: Path | None = Field(None, description="Its private key (PEM).")
     dagster_url: str = Field("http://127.0.0.1:3000", description="Address of Dagster's webserver.")
     mlflow_url: str = Field("", description="Tracking server; empty: the sqlite file in the home.")
+    signing_key: Path | None = Field(
+        None,
+        description="Private key (Ed25519, PEM) that signs promotions; unset: the home's, made at first use.",
+    )
 
     @property
     def root(self) -> Path:
@@ -48,6 +52,11 @@ class Settings(BaseSettings):
     def release_store(self) -> Path:
         """Release chains and bundles."""
         return self.root / "release_store"
+
+    @property
+    def home_keys(self) -> Path:
+        """The home's own signing key, and the public keys that its server trusts."""
+        return self.root / "keys"
 
     @property
     def reports(self) -> Path:

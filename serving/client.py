@@ -21,7 +21,7 @@ from protos.mlops.v1 import control_pb2, control_pb2_grpc, feedback_pb2, feedbac
 from protos.mlops.v1.prediction_pb2_grpc import PredictionServiceStub
 from serving.client_channel import NONE, Credentials, open_channel
 from serving.client_errors import error_of, seconds_to_retry
-from serving.client_values import column_of, microseconds_of, value_of
+from serving.client_values import column_of, maps_of, microseconds_of
 
 MAXIMUM_LABELS_A_CALL = 1000
 _FIRST_PAUSE_SECONDS = 0.05
@@ -112,7 +112,7 @@ class Client:
         self._feedback = feedback_pb2_grpc.FeedbackServiceStub(self._channels[0])  # type: ignore[no-untyped-call]
         self._control = control_pb2_grpc.ControlServiceStub(self._channels[0])  # type: ignore[no-untyped-call]
         self._health = health_pb2_grpc.HealthStub(self._channels[0])
-        self._kinds: dict[str, dict[str, str]] = {}
+        self._kinds: dict[tuple[str, str], dict[str, str]] = {}
 
     def predict(
         self,
@@ -122,14 +122,15 @@ class Client:
         entity_key: str = "",
         event_time: datetime | None = None,
         request_id: str = "",
+        version: str = "",
     ) -> Prediction:
-        """Score one row; None is a missing value.
+        """Score one row; None is a missing value. An empty version is the one in production.
 
         Raises:
             ContractError: The row breaks the model's contract; carries every violation.
             ServingError: Any other refusal.
         """
-        request = _request_of(model, row, entity_key, event_time, request_id)
+        request = self._request_of(model, row, entity_key, event_time, request_id, version)
         return self._predict(request)
 
     def predict_future(
@@ -142,7 +143,7 @@ class Client:
         request_id: str = "",
     ) -> PendingPrediction:
         """Send one row and go on; for many calls in flight from one thread."""
-        request = _request_of(model, row, entity_key, event_time, request_id)
+        request = self._request_of(model, row, entity_key, event_time, request_id)
         call = self._stub().Predict.future(request, timeout=self._timeout)
         return PendingPrediction(call, lambda: self._predict(request))
 
@@ -154,14 +155,20 @@ class Client:
         entity_keys: Sequence[str] = (),
         event_times: Sequence[datetime] = (),
         request_id: str = "",
+        version: str = "",
     ) -> list[Prediction]:
         """Score 1 to 1000 rows given as columns of equal length; None and NaN are missing values."""
+
+        def kind_of(name: str) -> str:
+            return self._kind(model, version, name)
+
         request = prediction_pb2.PredictBatchRequest(
             model=model,
-            columns=[column_of(name, values, lambda name: self._kind(model, name)) for name, values in columns.items()],
+            columns=[column_of(name, values, kind_of) for name, values in columns.items()],
             entity_keys=entity_keys,
             event_times_us=[microseconds_of(time) for time in event_times],
             request_id=request_id or uuid.uuid4().hex,
+            version=version,
         )
         stub = self._stub()
         answer = self._call(lambda: stub.PredictBatch(request, timeout=self._timeout))
@@ -178,9 +185,9 @@ class Client:
             accepted += self._call(lambda r=request: self._feedback.SubmitFeedback(r, timeout=self._timeout)).accepted  # type: ignore[misc]
         return accepted
 
-    def model_info(self, model: str) -> prediction_pb2.GetModelInfoResponse:
-        """Return the version in production: contract, lineage, metrics."""
-        request = prediction_pb2.GetModelInfoRequest(model=model)
+    def model_info(self, model: str, *, version: str = "") -> prediction_pb2.GetModelInfoResponse:
+        """Return what the version in production is, or a named one: contract, lineage, metrics, release, signature."""
+        request = prediction_pb2.GetModelInfoRequest(model=model, version=version)
         info: prediction_pb2.GetModelInfoResponse
         info = self._call(lambda: self._stubs[0].GetModelInfo(request, timeout=self._timeout))
         return info
@@ -237,14 +244,37 @@ class Client:
         stub = self._stub()
         return _prediction_of(self._call(lambda: stub.Predict(request, timeout=self._timeout)))
 
+    def _request_of(
+        self,
+        model: str,
+        row: Mapping[str, Value],
+        entity_key: str,
+        event_time: datetime | None,
+        request_id: str,
+        version: str = "",
+    ) -> prediction_pb2.PredictRequest:
+        numbers, texts = maps_of(row, lambda name: self._kind(model, version, name))
+        request = prediction_pb2.PredictRequest(
+            model=model,
+            numbers=numbers,
+            texts=texts,
+            entity_key=entity_key,
+            request_id=request_id or uuid.uuid4().hex,
+            version=version,
+        )
+        if event_time is not None:
+            request.event_time.FromMicroseconds(microseconds_of(event_time))
+        return request
+
     def _stub(self) -> PredictionServiceStub:
         self._turn += 1
         return self._stubs[self._turn % len(self._stubs)]
 
-    def _kind(self, model: str, name: str) -> str:
-        if model not in self._kinds:
-            self._kinds[model] = {feature.name: feature.kind for feature in self.model_info(model).features}
-        return self._kinds[model].get(name, "number")
+    def _kind(self, model: str, version: str, name: str) -> str:
+        if (model, version) not in self._kinds:
+            features = self.model_info(model, version=version).features
+            self._kinds[model, version] = {feature.name: feature.kind for feature in features}
+        return self._kinds[model, version].get(name, "number")
 
     def _call(self, call: Callable[[], T], *, retry: bool = True) -> T:
         deadline = time.monotonic() + self._patience
@@ -258,20 +288,6 @@ class Client:
                     raise error_of(error) from None
             time.sleep(max(wait, pause))
             pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
-
-
-def _request_of(
-    model: str, row: Mapping[str, Value], entity_key: str, event_time: datetime | None, request_id: str
-) -> prediction_pb2.PredictRequest:
-    request = prediction_pb2.PredictRequest(
-        model=model,
-        features={name: value_of(value) for name, value in row.items()},
-        entity_key=entity_key,
-        request_id=request_id or uuid.uuid4().hex,
-    )
-    if event_time is not None:
-        request.event_time.FromMicroseconds(microseconds_of(event_time))
-    return request
 
 
 def _prediction_of(answer: prediction_pb2.PredictResponse) -> Prediction:

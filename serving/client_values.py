@@ -1,20 +1,33 @@
 """Python values as the client sends them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from protos.mlops.v1 import prediction_pb2 as pb
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MISSING = pb.Value()
 
 
-def value_of(value: Any) -> pb.Value:
-    """Return one value of a row; None and NaN are missing."""
-    if _is_missing(value):
-        return _MISSING
-    return pb.Value(text=value) if isinstance(value, str) else pb.Value(number=value)
+def maps_of(row: Mapping[str, Any], kind_of: Callable[[str], str]) -> tuple[dict[str, float], dict[str, str]]:
+    """Return the numbers and the texts of a row.
+
+    Args:
+        row: Feature name to value; None and NaN are missing.
+        kind_of: Tells "number" or "text" for a missing value.
+    """
+    numbers: dict[str, float] = {}
+    texts: dict[str, str] = {}
+    for name, value in row.items():
+        if isinstance(value, str):
+            texts[name] = value
+        elif not _is_missing(value):
+            numbers[name] = value
+        elif kind_of(name) == "text":
+            texts[name] = ""
+        else:
+            numbers[name] = float("nan")
+    return numbers, texts
 
 
 def column_of(name: str, values: Sequence[Any], kind_of: Callable[[str], str]) -> pb.Column:

@@ -3,6 +3,8 @@
 ServingError
 ├── ContractError            a row does not satisfy the model's contract (carries the violations)
 ├── BundleError              a bundle is damaged, foreign or not what it says
+│   ├── BundleUnreadableError  a bundle can not be read at the moment
+│   └── SignatureError         no trusted key vouches for a bundle
 ├── ReleaseError             a release document is damaged or out of order
 │   └── ReleaseConflictError somebody else wrote this generation first: read again, decide again
 ├── ModelUnavailableError    no version of the model is loaded
@@ -55,6 +57,14 @@ class ContractError(ServingError):
 
 class BundleError(ServingError):
     """A bundle is damaged, foreign or not what it says."""
+
+
+class BundleUnreadableError(BundleError):
+    """A bundle, or a signature of it, can not be read at the moment: try again."""
+
+
+class SignatureError(BundleError):
+    """No trusted key vouches for a bundle."""
 
 
 class ReleaseError(ServingError):

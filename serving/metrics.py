@@ -3,18 +3,61 @@
 `PROMETHEUS_MULTIPROC_DIR` must be set before this module is imported; the supervisor does that for its children.
 """
 
+import numpy as np
 from prometheus_client import Counter, Gauge, Histogram
 
-LATENCY = Histogram(
+from serving.formats.contract import Numbers
+
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
+
+
+class BulkHistogram(Histogram):
+    """A histogram that also takes many observations at once."""
+
+    def observe_many(self, amounts: Numbers) -> None:
+        """Add observations, shape (n,)."""
+        places = np.searchsorted(self._upper_bounds, amounts)
+        self._sum.inc(float(amounts.sum()))
+        for place, count in enumerate(np.bincount(places).tolist()):
+            if count:
+                self._buckets[place].inc(count)
+
+    def forget(self, *label_values: str) -> None:
+        """Free the memory of one child; what it counted stays in the shared files, and it may come back."""
+        with self._lock:
+            self._metrics.pop(label_values, None)
+
+
+LATENCY = BulkHistogram(
     "model_prediction_latency_seconds",
     "From the decoded request to the journaled answer, one call.",
-    ["model"],
-    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0),
+    ["model", "model_version"],
+    buckets=SECONDS,
 )
 PREDICTIONS = Counter(
     "model_predictions",
     "Rows answered (status OK), or calls refused (the gRPC status).",
-    ["model", "model_version", "status"],
+    ["model", "model_version", "role", "status"],
+)
+ROWS_PER_CALL = BulkHistogram(
+    "model_call_rows", "Rows of one answered call.", ["model"], buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
+)
+SCORES = BulkHistogram(
+    "model_score",
+    "Probability of the positive label, one row.",
+    ["model", "model_version"],
+    buckets=tuple(tenths / 10 for tenths in range(1, 11)),
+)
+CONFIDENCES = BulkHistogram(
+    "model_confidence",
+    "Probability of the answered label, one row.",
+    ["model", "model_version"],
+    buckets=tuple(twentieths / 20 for twentieths in range(11, 21)),
+)
+UNUSUAL_VALUES = Counter(
+    "model_feature_unusual_values",
+    "Values that were missing, in no category the contract lists, or (refused) out of range.",
+    ["model", "feature", "kind"],
 )
 SWAP_SECONDS = Histogram(
     "model_swap_seconds",
@@ -36,16 +79,3 @@ JOURNAL_WRITABLE = Gauge("journal_writable", "0 while a worker can not journal."
 JOURNAL_WRITABLE.set(1)
 SHIPPED_ROWS = Counter("journal_shipped_rows", "Rows that reached the lake.")
 SHIP_FAILURES = Counter("journal_ship_failures", "Rounds in which a table could not be written.")
-
-
-class Meter:
-    """The label children of one version, looked up once when it is loaded."""
-
-    def __init__(self, model: str, version: str) -> None:
-        self._model, self._version = model, version
-        self.observe_seconds = LATENCY.labels(model).observe
-        self.count_rows = PREDICTIONS.labels(model, version, "OK").inc
-
-    def count_refused(self, status: str) -> None:
-        """Count one call that was not answered."""
-        PREDICTIONS.labels(self._model, self._version, status).inc()

@@ -37,6 +37,13 @@ class ServingSettings(BaseSettings):
     lake: Path = Field(default_factory=_inside_home("lake"), description="Delta tables, <model>/<table>.")
     journals: Path = Field(default_factory=_inside_home("journals"), description="What is not yet in the lake.")
     cache: Path = Field(default_factory=_inside_home("cache"), description="The last known good models.")
+    trusted_keys: Path = Field(
+        default_factory=_inside_home("keys/trusted"),
+        description="Folder of public keys (*.pem) whose signature lets a bundle answer.",
+    )
+    pinned_versions: int = Field(
+        4, ge=1, le=64, description="Versions that calls name which stay loaded beside those in production."
+    )
     poll_seconds: float = Field(0.1, gt=0, le=0.2, description="Seconds between looks at the release chains.")
     seal_seconds: float = Field(0.5, gt=0, le=1, description="Greatest age of a journal segment before it is sealed.")
     ship_seconds: float = Field(1.0, gt=0, le=60, description="Seconds between shipments to the lake.")
@@ -75,7 +82,7 @@ class ServingSettings(BaseSettings):
     dagster_timeout_seconds: float = Field(10, gt=0, le=300, description="Patience with Dagster's webserver.")
 
     @field_validator(
-        *("home", "release_store", "lake", "journals", "cache", "audit_log"),
+        *("home", "release_store", "lake", "journals", "cache", "trusted_keys", "audit_log"),
         *("tokens", "tls_certificate", "tls_key", "tls_client_ca"),
     )
     @classmethod

@@ -6,18 +6,23 @@ import threading
 from types import ModuleType
 
 from google.protobuf.descriptor import ServiceDescriptor
-from grpc_health.v1 import health, health_pb2
+from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
+from protos.inference import open_inference_pb2
 from protos.mlops.v1 import control_pb2, feedback_pb2, prediction_pb2
 from serving.api.control import ControlServicer
 from serving.api.feedback import FeedbackServicer
 from serving.api.grpc_status import status_name_of
+from serving.api.health import HealthServicer
+from serving.api.open_inference import OpenInferenceServicer
 from serving.api.prediction import PredictionServicer
 from serving.api.server import ApiServer
+from serving.call_meter import CallMeter
 from serving.errors import ServingError
 from serving.feedback import Feedback, PredictionLog
 from serving.formats.release import ReleaseStore
+from serving.formats.signature import TrustedKeys
 from serving.journal.append import Journal
 from serving.lifeline import prepare_process, stop_event, tell
 from serving.metrics import JOURNAL_WRITABLE
@@ -25,10 +30,12 @@ from serving.orchestrator import Orchestrator
 from serving.prediction import Predictions
 from serving.scoring.host import ModelHost
 from serving.scoring.last_known_good import LastKnownGood
+from serving.scoring.loading import ModelLoader
 from serving.settings import ServingSettings, load_settings
 from serving.ticker import Ticker
 
 _WATCH_SECONDS = 0.1
+_FLUSH_SECONDS = 0.1
 
 _log = logging.getLogger(__name__)
 
@@ -39,14 +46,20 @@ class Worker:
     def __init__(self, settings: ServingSettings) -> None:
         self._settings = settings
         self._journal = Journal(settings.journals, seal_seconds=settings.seal_seconds)
-        self._host = ModelHost(ReleaseStore(settings.release_store), LastKnownGood(settings.cache))
-        self._health = health.HealthServicer()
-        self._health.set("", health_pb2.HealthCheckResponse.NOT_SERVING)
+        self._host = ModelHost(
+            ReleaseStore(settings.release_store),
+            LastKnownGood(settings.cache),
+            ModelLoader(TrustedKeys(settings.trusted_keys)),
+            pinned_versions=settings.pinned_versions,
+        )
+        self._meter = CallMeter()
+        self._health = HealthServicer()
         self._healthy: dict[str, bool] = {}
         self._server = ApiServer(settings, self._servicers().items())
         self._tickers = [
             Ticker(self._host.poll, seconds=settings.poll_seconds, name="release-poller"),
             Ticker(self._journal.tick, seconds=settings.seal_seconds / 5, name="journal-ticker"),
+            Ticker(self._meter.flush, seconds=_FLUSH_SECONDS, name="meter-ticker"),
         ]
 
     def start(self) -> None:
@@ -65,9 +78,12 @@ class Worker:
     def drain(self) -> int:
         """Answer what was accepted, then seal the journal; returns the exit code."""
         self._report(writable=False)
-        self._server.stop(self._settings.grace_seconds)
+        self._server.refuse_new_calls(self._settings.grace_seconds)
+        self._health.end_watches()
+        self._server.wait()
         for ticker in self._tickers:
             ticker.stop()
+        self._meter.flush()
         self._journal.close()
         return int(self._journal.lost)
 
@@ -78,22 +94,25 @@ class Worker:
         JOURNAL_WRITABLE.set(writable)
         for name, is_healthy in (now | gone).items():
             if self._healthy.get(name) != is_healthy:
-                status = health_pb2.HealthCheckResponse
-                self._health.set(name, status.SERVING if is_healthy else status.NOT_SERVING)
+                self._health.report(name, is_healthy=is_healthy)
         if self._healthy.get("") != now[""]:
             tell(state="ready" if now[""] else "listening")
         self._healthy = now | gone
 
+    def _is_ready(self, name: str) -> bool:
+        return self._healthy.get(name, False)
+
     def _servicers(self) -> dict[ServiceDescriptor, object]:
         settings = self._settings
-        predictions = Predictions(self._host, self._journal, status_of=status_name_of)
+        predictions = Predictions(self._host, self._journal, self._meter, status_of=status_name_of)
+        feedback = Feedback(self._host, self._journal)
         log = PredictionLog(settings.lake, settings.journals)
+        tensors = OpenInferenceServicer(predictions, self._host, settings.metrics_folder, self._is_ready)
         servicers: dict[ServiceDescriptor, object] = {
             _service(prediction_pb2, "PredictionService"): PredictionServicer(predictions, self._host),
-            _service(feedback_pb2, "FeedbackService"): FeedbackServicer(
-                Feedback(self._host, self._journal), log, self._host
-            ),
+            _service(feedback_pb2, "FeedbackService"): FeedbackServicer(feedback, log, self._host),
             _service(control_pb2, "ControlService"): ControlServicer(Orchestrator(settings)),
+            _service(open_inference_pb2, "GRPCInferenceService"): tensors,
             _service(health_pb2, "Health"): self._health,
         }
         if settings.reflection_access != "off":

@@ -22,15 +22,19 @@ def generate(target: Path) -> None:
 
 
 def stale() -> list[str]:
-    """Return the generated files that differ from what the protos generate now."""
+    """Return the generated files that differ from what the protos generate now, or that no proto generates."""
     with tempfile.TemporaryDirectory() as folder:
         generate(Path(folder))
-        fresh = sorted(path.relative_to(folder) for path in Path(folder).rglob("*_pb2*"))
-        return [str(name) for name in fresh if not _equal(Path(folder) / name, ROOT / name)]
+        fresh, committed = _generated(Path(folder)), _generated(ROOT)
+        return [str(name) for name in sorted(fresh | committed) if not _equal(Path(folder) / name, ROOT / name)]
+
+
+def _generated(root: Path) -> set[Path]:
+    return {path.relative_to(root) for path in (root / "protos").rglob("*_pb2*.py*") if path.suffix != ".pyc"}
 
 
 def _equal(one: Path, other: Path) -> bool:
-    return other.exists() and filecmp.cmp(one, other, shallow=False)
+    return one.exists() and other.exists() and filecmp.cmp(one, other, shallow=False)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from mlops_assets.resources.lake import LakeResource
 from mlops_assets.resources.model_registry import ModelRegistry
 from mlops_assets.resources.release_store import ReleaseStoreResource
 from mlops_assets.spec import ModelSpec
-from serving.errors import ReleaseConflictError
+from serving.errors import ReleaseConflictError, SettingsError
 from serving.formats.bundle import open_bundle
 from serving.formats.release import Deployed, Release, ReleaseStore, Routing
 
@@ -89,7 +89,7 @@ def build_release_assets(spec: ModelSpec) -> list[dg.AssetsDefinition]:
         model_evaluation: ModelEvaluation,
         releases: ReleaseStoreResource,
     ) -> dg.MaterializeResult[ProductionModel]:
-        """**The promotion.** Appends the gate's decision to the release chain; servers follow within a second.
+        """**The promotion.** Signs the version and appends the decision to the chain; servers follow within a second.
 
         A refusal is an entry too, with its numbers; it changes no routing. Deciding twice about one candidate is
         harmless.
@@ -98,7 +98,7 @@ def build_release_assets(spec: ModelSpec) -> list[dg.AssetsDefinition]:
             release = decide(
                 spec, releases.store, trained_model, model_evaluation, tags=context.run.tags, run_id=context.run.run_id
             )
-        except (MlopsError, ReleaseConflictError) as error:
+        except (MlopsError, ReleaseConflictError, SettingsError) as error:
             raise dg.Failure(str(error), allow_retries=False) from None
         production = release.routing.production
         metadata: dict[str, Any] = {
@@ -205,6 +205,7 @@ def decide(
     Raises:
         SupersededError: The evaluation is about another candidate or another champion.
         ReleaseConflictError: Somebody else appended at the same moment.
+        SettingsError: The signing key is not there.
     """
     latest = store.latest(spec.name)
     if latest and latest.candidate == evaluation.candidate:

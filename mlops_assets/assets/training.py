@@ -1,10 +1,12 @@
 """Stage `training`: one search over several algorithms, ending in a registered version and its bundle."""
 
+import hashlib
 import platform
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version as library_version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from mlops_assets.core.training import SearchResult, Split
 
 LIBRARIES = ("scikit-learn", "skl2onnx", "onnxruntime", "numpy", "pandas", "mlops-assets")
+LOCK_FILE = Path(__file__).resolve().parents[2] / "requirements.lock"
 N_GOLDEN_ROWS = 64
 
 
@@ -175,6 +178,7 @@ def register_candidate(
             dagster_run_id=context.run.run_id,
             algorithm=candidate.search.algorithm,
             metrics=metrics,
+            lock_sha256=_lock_sha256(),
             libraries={"python": platform.python_version(), **{name: library_version(name) for name in LIBRARIES}},
             files={},
         )
@@ -221,3 +225,8 @@ def training_metadata(stored: TrainedModel, candidate: FittedCandidate, metrics:
         "trials": dg.MetadataValue.table(records=trials),
         "permutation_importances": dg.MetadataValue.md(as_markdown_image(picture, "permutation importances")),
     }
+
+
+def _lock_sha256() -> str:
+    """Return the digest of the lock beside the code, or nothing where the package is installed without it."""
+    return hashlib.sha256(LOCK_FILE.read_bytes()).hexdigest() if LOCK_FILE.exists() else ""

@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import shutil
+import socket
 import sys
 import urllib.request
 from collections.abc import Callable
@@ -13,9 +14,10 @@ from mlops_assets.catalog import specs
 from mlops_assets.errors import MlopsError
 from mlops_assets.resources.prediction_server import connect
 from mlops_assets.settings import STATE_FORMAT, Settings
-from serving.errors import ReleaseError, ServingError
+from serving.errors import ServingError, SignatureError
 from serving.formats.bundle import open_bundle
 from serving.formats.release import ReleaseStore
+from serving.formats.signature import TRUSTED_FOLDER, TrustedKeys
 
 PACKAGES = ("dagster", "dagster-mlflow", "mlflow", "scikit-learn", "skl2onnx", "onnxruntime", "grpcio", "deltalake")
 ENOUGH_BYTES = 2 * 1024**3
@@ -77,14 +79,20 @@ def _specs(_: Settings) -> list[Finding]:
 
 
 def _chains(where: Settings) -> list[Finding]:
-    store, found = ReleaseStore(where.release_store), []
+    store, trusted = ReleaseStore(where.release_store), TrustedKeys(where.home_keys / TRUSTED_FOLDER)
+    found = []
     for model in store.models():
         try:
             chain = store.history(model)
             if chain and chain[-1].routing.production:
                 open_bundle(store.bundles, chain[-1].routing.production.bundle)
-            found.append(Finding(f"{model}: {len(chain)} releases, chain and production bundle verified", good=True))
-        except (ReleaseError, ServingError) as error:
+                trusted.verify(store.bundles, chain[-1].routing.production.bundle)
+            what = f"{model}: {len(chain)} releases; chain, production bundle and its signature verified"
+            found.append(Finding(what, good=True))
+        except SignatureError as error:
+            mend = f"`mlops keys list` shows the keys; `mlops keys sign --vouch {model}` if you know where it came from"
+            found.append(Finding(f"{model}: {error}", good=False, mend=mend))
+        except ServingError as error:
             found.append(Finding(f"{model}: {error}", good=False, mend="restore the release store from a backup"))
     return found
 
@@ -92,12 +100,19 @@ def _chains(where: Settings) -> list[Finding]:
 def _processes(where: Settings) -> list[Finding]:
     with connect(where) as client:
         healthy = client.health()
+    host, port = where.server.rsplit(":", 1)
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=2):
+            reached = True
+    except OSError:
+        reached = False
     try:
         with urllib.request.urlopen(f"{where.dagster_url}/server_info", timeout=2):
             dagster = True
     except OSError:
         dagster = False
     return [
-        Finding(f"gRPC server answers at {where.server}", healthy, "start it with `make dev` or `make serve`"),
+        Finding(f"gRPC server answers at {where.server}", reached, "start it with `make dev` or `make serve`"),
+        Finding("it has a model in production", healthy, "promote a first version: mlops retrain <model>"),
         Finding(f"Dagster answers at {where.dagster_url}", dagster, "start it with `make dev`"),
     ]

@@ -62,11 +62,12 @@ def start_platform(
     Raises:
         OperationError: A port is taken, or a process does not come up.
     """
+    dagster_home = prepare_home(where)
     require_free(ports.dagster, "Dagster's pages", "--dagster-port")
     require_free(ports.server, "the gRPC server", "--port")
     require_free(ports.metrics, "the server's metrics", "--metrics-port")
     environment = {
-        "DAGSTER_HOME": str(prepare_home(where)),
+        "DAGSTER_HOME": str(dagster_home),
         "MLOPS_HOME": str(where.root),
         "MLOPS_CLOCK": where.clock,
         "MLOPS_MODELS": where.models,
@@ -79,7 +80,7 @@ def start_platform(
         "OMP_NUM_THREADS": "1",
     }
     processes.start("server", python("-m", "serving"), environment)
-    create_dagster_storage(where.root / "dagster")
+    create_dagster_storage(dagster_home)
     start_dagster(processes, where, ports, environment)
     if with_mlflow:
         start_mlflow(processes, where, ports, environment)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
+from mlops_assets.cli import interruption
 from mlops_assets.errors import OperationError
 
 _PR_SET_PDEATHSIG = 1
@@ -79,11 +80,13 @@ class Processes:
         return self.start(ended.name, ended.command, ended.environment)
 
     def check(self) -> None:
-        """Raise if a process has ended by itself.
+        """Raise if a process has ended by itself, or this one is to end.
 
         Raises:
             OperationError: Names the process, its log and its last line.
+            KeyboardInterrupt: A signal came and was swallowed.
         """
+        interruption.check()
         for started in self._started:
             code = started.process.poll()
             if code is not None:
@@ -110,13 +113,14 @@ class Processes:
         raise OperationError(f"{url} did not answer within {seconds:.0f} s; look into {self._logs}")
 
     def stop(self) -> None:
-        """Ask every process to end, newest first, and kill what has not after 20 seconds."""
+        """Ask every process to end, newest first; kill what has not after 20 seconds, or at a second Ctrl-C."""
         for started in reversed(self._started):
-            _signal_group(started.process, signal.SIGTERM if started.name == "server" else signal.SIGINT)
+            _signal_group(started.process, signal.SIGTERM)  # SIGINT may be ignored: background jobs inherit that
         deadline = time.monotonic() + STOP_SECONDS
-        for started in reversed(self._started):
-            with contextlib.suppress(subprocess.TimeoutExpired):
+        with contextlib.suppress(subprocess.TimeoutExpired, KeyboardInterrupt):
+            for started in reversed(self._started):
                 started.process.wait(max(0.1, deadline - time.monotonic()))
+        for started in self._started:
             _signal_group(started.process, signal.SIGKILL)
             started.process.wait()
         self._started.clear()

@@ -2,10 +2,8 @@
 
 import os
 import shutil
-import signal
 import sys
 import time
-from types import FrameType
 from typing import Any
 
 import click
@@ -41,7 +39,6 @@ def demo(model: str, weeks: int, workers: int, leave: bool, resume: bool) -> Non
     where = where.model_copy(
         update={"server": f"127.0.0.1:{ports.server}", "dagster_url": f"http://127.0.0.1:{ports.dagster}"}
     )
-    _stop_on_terminate()
     with Processes(where.root / "logs") as processes:
         console.print(f"Starting Dagster and the gRPC server over {where.root} …")
         start_platform(processes, where, ports, workers=workers)
@@ -66,7 +63,6 @@ def up(dagster_port: int, mlflow_port: int, port: int, metrics_port: int, worker
     """Start Dagster, MLflow's pages and the gRPC server, until Ctrl-C."""
     ports = Ports(dagster_port, mlflow_port, port, metrics_port)
     console = Console()
-    _stop_on_terminate()
     with Processes(settings().root / "logs") as processes:
         start_platform(processes, settings(), ports, workers=workers, with_mlflow=True)
         _print_addresses(console, settings(), ports, with_mlflow=True)
@@ -140,16 +136,6 @@ def _wait(processes: Processes) -> None:
 def _console() -> Console:
     """Return the console; a log file or a pipe gets lines of 120 columns."""
     return Console(width=None if sys.stdout.isatty() else 120)
-
-
-def _stop_on_terminate() -> None:
-    """Make SIGTERM and SIGHUP end the command like Ctrl-C, so that the children are stopped."""
-
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGTERM, interrupt)
-    signal.signal(signal.SIGHUP, interrupt)
 
 
 COMMANDS: tuple[Any, ...] = (demo, up, serve, replay)

@@ -9,6 +9,7 @@ from mlops_assets.core.pipelines import one_thread, pipeline_input
 from mlops_assets.core.schema import frame_matrices
 from mlops_assets.errors import ConversionError
 from serving.formats.contract import Contract, Numbers, Texts
+from serving.formats.encoding import METADATA_KEY, Encoding, TextTable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,33 +31,56 @@ class Scorer(Protocol):
 def to_onnx(pipeline: "Pipeline", contract: Contract) -> bytes:
     """Convert a fitted pipeline.
 
+    Args:
+        pipeline: Its first step makes one number of every column (`make_pipeline`); it becomes the graph's encoding.
+        contract: Names the graph.
+
     Returns:
-        A graph with the inputs `numbers` (float32) and `texts` (string), as far as the contract has them, and the
-        output `probabilities`, shape (n_rows, 2).
+        A graph with the input `features` (float32), whose metadata say how to make them, and the output
+        `probabilities`, shape (n_rows, 2).
 
     Raises:
         ConversionError: The pipeline can not be converted.
     """
+    from onnx.helper import set_model_props
     from skl2onnx import convert_sklearn
-    from skl2onnx.common.data_types import FloatTensorType, StringTensorType
+    from skl2onnx.common.data_types import FloatTensorType
+    from sklearn.pipeline import Pipeline
 
-    inputs = []
-    if contract.numbers:
-        inputs.append(("numbers", FloatTensorType([None, len(contract.numbers)])))
-    if contract.texts:
-        inputs.append(("texts", StringTensorType([None, len(contract.texts)])))
     try:
+        encoding = encoding_of(pipeline)
+        rest = Pipeline(pipeline.steps[1:])
+        inputs = [("features", FloatTensorType([None, encoding.width]))]
         with warnings.catch_warnings():
             # skl2onnx hands truth values to integer fields; protobuf 7.34 will refuse that, 6 takes them.
             warnings.filterwarnings("ignore", "Field onnx", DeprecationWarning)
             graph = convert_sklearn(
-                pipeline, name=contract.model, initial_types=inputs, options={id(pipeline): {"zipmap": False}}
+                rest, name=contract.model, initial_types=inputs, options={id(rest): {"zipmap": False}}
             )
     except Exception as error:  # the converters of many estimators raise whatever they like
         reason = f"{type(error).__name__}: {str(error)[:300]}"  # some print the whole forest
         raise ConversionError(f"{contract.model}: the pipeline does not convert: {reason}") from error
+    set_model_props(graph, {METADATA_KEY: encoding.to_json()})
     content: bytes = graph.SerializeToString()
     return content
+
+
+def encoding_of(pipeline: "Pipeline") -> Encoding:
+    """Return what the first step of a fitted pipeline does."""
+    columns = {name: (transformer, list(places)) for name, transformer, places in pipeline[0].transformers_}
+    _, numbers = columns.get("numbers", (None, []))
+    encoder, _ = columns.get("texts", (None, []))
+    if encoder is None:
+        return Encoding(tuple(numbers), ())
+    if hasattr(encoder, "encodings_"):  # a target encoder
+        values, unseen = encoder.encodings_, float(encoder.target_mean_)
+    else:
+        values, unseen = [range(len(known)) for known in encoder.categories_], float(encoder.unknown_value)
+    tables = (
+        TextTable(column, {text: float(value) for text, value in zip(known, numbers_of, strict=True)}, unseen)
+        for column, (known, numbers_of) in enumerate(zip(encoder.categories_, values, strict=True))
+    )
+    return Encoding(tuple(numbers), tuple(tables))
 
 
 def parity(

@@ -77,32 +77,47 @@ def make_pipeline(
     from sklearn.pipeline import Pipeline
 
     n_numbers, n_texts = len(contract.numbers), len(contract.texts)
-    numbers, texts = _preparation(algorithm, seed)
+    kept = [place for place in range(n_numbers) if place not in ignored]
     parts = [
-        # Conversion of two inputs needs integer columns: names are looked up in the first input only.
-        ("numbers", numbers, [place for place in range(n_numbers) if place not in ignored]),
-        ("texts", texts, list(range(n_numbers, n_numbers + n_texts))),
+        ("numbers", "passthrough", kept),
+        ("texts", _encoder(algorithm, seed), list(range(n_numbers, n_numbers + n_texts))),
     ]
-    columns = ColumnTransformer([part for part in parts if part[2]])
-    return Pipeline([("columns", columns), ("estimator", _estimator(algorithm, params, seed))])
+    encode = ColumnTransformer([part for part in parts if part[2]])
+    preparation = _preparation(algorithm, n_numbers=len(kept), n_texts=n_texts)
+    steps = [("encode", encode), ("prepare", preparation), ("estimator", _estimator(algorithm, params, seed))]
+    return Pipeline([step for step in steps if step[1] is not None])
 
 
-def _preparation(algorithm: Algorithm, seed: int) -> tuple[Any, Any]:
-    """Return the transformers of the numbers and of the texts."""
-    from sklearn.impute import SimpleImputer
+def _encoder(algorithm: Algorithm, seed: int) -> Any:
+    """Return what makes one number of each text."""
     from sklearn.model_selection import StratifiedKFold
-    from sklearn.pipeline import Pipeline
-    from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler, TargetEncoder
+    from sklearn.preprocessing import OrdinalEncoder, TargetEncoder
 
-    folds = StratifiedKFold(5, shuffle=True, random_state=seed)
+    if algorithm == "hist_gradient_boosting":
+        return TargetEncoder(target_type="binary", cv=StratifiedKFold(5, shuffle=True, random_state=seed))
+    return OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
+
+
+def _preparation(algorithm: Algorithm, *, n_numbers: int, n_texts: int) -> Any:
+    """Return what stands between the encoded columns, numbers first, and the estimator; None for nothing."""
+    from sklearn.compose import ColumnTransformer
+    from sklearn.impute import SimpleImputer
+    from sklearn.pipeline import Pipeline
+    from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
     imputer = SimpleImputer(strategy="median")
     match algorithm:
         case "logistic_regression":
-            return Pipeline([("fill", imputer), ("scale", StandardScaler())]), OneHotEncoder(handle_unknown="ignore")
+            scaled = Pipeline([("fill", imputer), ("scale", StandardScaler())])
+            parts = [
+                ("numbers", scaled, list(range(n_numbers))),
+                ("texts", OneHotEncoder(handle_unknown="ignore"), list(range(n_numbers, n_numbers + n_texts))),
+            ]
+            return ColumnTransformer([part for part in parts if part[2]])
         case "random_forest":
-            return imputer, OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
+            return imputer
         case "hist_gradient_boosting":
-            return "passthrough", TargetEncoder(target_type="binary", cv=folds)
+            return None
 
 
 def _estimator(algorithm: Algorithm, params: Params, seed: int) -> Any:

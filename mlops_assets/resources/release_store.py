@@ -3,20 +3,24 @@
 from pathlib import Path
 
 import dagster as dg
+from pydantic import Field
 
 from serving.formats.bundle import Bundle, open_bundle
 from serving.formats.release import Release, ReleaseStore
+from serving.formats.signature import signing_key
 
 
 class ReleaseStoreResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     """What is in production, and the bundles it may point to."""
 
     root: str
+    home_keys: str = Field(description="Folder of the home's own signing key, used where none is named.")
+    signing_key: str | None = Field(None, description="Private key (Ed25519, PEM) that signs what is promoted.")
 
     @property
     def store(self) -> ReleaseStore:
-        """The chain and the bundles."""
-        return ReleaseStore(Path(self.root))
+        """The chain and the bundles; what enters the routing is signed."""
+        return ReleaseStore(Path(self.root), sign=self._sign)
 
     def production_release(self, model: str) -> Release | None:
         """Return the newest entry if a version is in production, else None."""
@@ -29,3 +33,7 @@ class ReleaseStoreResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         if release is None or release.routing.production is None:
             return None
         return open_bundle(self.store.bundles, release.routing.production.bundle)
+
+    def _sign(self, bundles: Path, digest: str) -> None:
+        named = Path(self.signing_key) if self.signing_key else None
+        signing_key(named, Path(self.home_keys)).sign(bundles, digest)

@@ -55,5 +55,6 @@ def call_pools(settings: ServingSettings) -> dict[PoolName, CallPool]:
         "scoring": CallPool("scoring", threads=settings.threads, queue=settings.queue),
         "waiting": CallPool("waiting", threads=4, queue=16),
         "streams": CallPool("streams", threads=settings.streams, queue=0),
+        "watches": CallPool("watches", threads=64, queue=0),
         "probes": CallPool("probes", threads=2, queue=64),
     }

@@ -1,18 +1,21 @@
 """Between protos and matrices; every field that breaks the contract is named, not only the first."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import partial
+from typing import TypeVar
 
 import numpy as np
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from protos.mlops.v1 import prediction_pb2 as pb
 from serving.errors import ContractError, Violation
-from serving.formats.contract import Contract
+from serving.formats.contract import Contract, Numbers
 from serving.prediction import PredictionAnswer, PredictionCall, Rows
 
 MAXIMUM_ROWS = 1000
 _NAN = float("nan")
+
+T = TypeVar("T", float, str)
 
 
 def call_of_one(request: pb.PredictRequest, identity: str = "") -> PredictionCall:
@@ -23,6 +26,7 @@ def call_of_one(request: pb.PredictRequest, identity: str = "") -> PredictionCal
         request_id=request.request_id,
         entity_keys=[request.entity_key] if request.entity_key else [],
         event_times_us=[microseconds_of(request.event_time)] if request.HasField("event_time") else [],
+        version=request.version,
         identity=identity,
     )
 
@@ -35,6 +39,7 @@ def call_of_batch(request: pb.PredictBatchRequest, identity: str = "") -> Predic
         request_id=request.request_id,
         entity_keys=list(request.entity_keys),
         event_times_us=list(request.event_times_us),
+        version=request.version,
         identity=identity,
     )
 
@@ -69,16 +74,16 @@ def rows_of_features(request: pb.PredictRequest, contract: Contract) -> Rows:
     Raises:
         ContractError: One violation for every offending field.
     """
-    given = request.features
+    numbers: Mapping[str, float] = request.numbers
+    texts: Mapping[str, str] = request.texts
     found: list[Violation] = []
-    numbers = [_number(given.get(feature.name), feature.name, found) for feature in contract.numbers]
-    texts = [_text(given.get(feature.name), feature.name, found) for feature in contract.texts]
-    if len(given) != len(contract.names) or found:
-        found.extend(_unknown(given, contract))
-    rows = Rows(np.array([numbers], dtype=np.float64), np.array([texts], dtype=object))
-    if not found and contract.admits(numbers, texts):
-        return rows
-    return _checked(rows, contract, found)
+    if set(numbers) != contract.number_names or set(texts) != contract.text_names:
+        found = _misplaced(numbers, texts, contract)
+        numbers, texts = _fillers(numbers, contract.number_names, _NAN), _fillers(texts, contract.text_names, "")
+    number_row = [numbers[feature.name] for feature in contract.numbers]
+    text_row = [texts[feature.name] for feature in contract.texts]
+    rows = Rows(np.array([number_row]), np.array([text_row], dtype=object))
+    return rows if not found and contract.admits(number_row, text_row) else checked(rows, contract, found)
 
 
 def rows_of_columns(request: pb.PredictBatchRequest, contract: Contract) -> Rows:
@@ -93,7 +98,7 @@ def rows_of_columns(request: pb.PredictBatchRequest, contract: Contract) -> Rows
         if column.name in columns:
             found.append(Violation(column.name[:80], "is there twice"))
         columns[column.name] = column
-    found.extend(_unknown(columns, contract))
+    found.extend(unknown_features(columns, contract))
     n_rows = max((_length(columns[name]) for name in contract.names if name in columns), default=0)
     if not 1 <= n_rows <= MAXIMUM_ROWS:
         raise ContractError([*found, Violation("columns", f"must have 1 to {MAXIMUM_ROWS} rows", value=str(n_rows))])
@@ -101,11 +106,11 @@ def rows_of_columns(request: pb.PredictBatchRequest, contract: Contract) -> Rows
     texts = np.full((n_rows, len(contract.texts)), "", dtype=object)
     for place, number in enumerate(contract.numbers):
         if _fits(columns.get(number.name), number.name, "numbers", n_rows, found):
-            numbers[:, place] = columns[number.name].numbers.values
+            numbers[:, place] = _doubles(columns[number.name].numbers)
     for place, text in enumerate(contract.texts):
         if _fits(columns.get(text.name), text.name, "texts", n_rows, found):
             _fill(texts, place, columns[text.name], found)
-    return _checked(Rows(numbers, texts), contract, found)
+    return checked(Rows(numbers, texts), contract, found)
 
 
 def microseconds_of(time: Timestamp) -> int:
@@ -119,32 +124,29 @@ def timestamp_of(microseconds: int) -> Timestamp:
     return Timestamp(seconds=seconds, nanos=rest * 1000)
 
 
-def _number(value: pb.Value | None, name: str, found: list[Violation]) -> float:
-    if value is None:
-        found.append(Violation(name, "is missing"))
-        return _NAN
-    kind = value.WhichOneof("kind")
-    if kind == "text":
-        found.append(Violation(name, "is a text, must be a number", value=repr(value.text[:40])))
-    if kind != "number":
-        return _NAN
-    number = value.number
-    if number != number:  # noqa: PLR0124  (the cheapest test for NaN)
-        found.append(Violation(name, "is not finite", value="nan"))
-    return number
+def _misplaced(numbers: Mapping[str, float], texts: Mapping[str, str], contract: Contract) -> list[Violation]:
+    found = unknown_features([*numbers, *texts], contract)
+    for feature in contract.numbers:
+        if feature.name in texts:
+            value = repr(texts[feature.name][:40])
+            found.append(Violation(feature.name, "is a text, must be a number", value=value))
+        elif feature.name not in numbers:
+            found.append(Violation(feature.name, "is missing"))
+    for category in contract.texts:
+        if category.name in numbers:
+            value = repr(numbers[category.name])
+            found.append(Violation(category.name, "is a number, must be a text", value=value))
+        elif category.name not in texts:
+            found.append(Violation(category.name, "is missing"))
+    return found
 
 
-def _text(value: pb.Value | None, name: str, found: list[Violation]) -> str:
-    if value is None:
-        found.append(Violation(name, "is missing"))
-        return ""
-    kind = value.WhichOneof("kind")
-    if kind == "number":
-        found.append(Violation(name, "is a number, must be a text", value=repr(value.number)))
-    return value.text
+def _fillers(given: Mapping[str, T], names: Iterable[str], filler: T) -> dict[str, T]:
+    return dict.fromkeys(names, filler) | dict(given)
 
 
-def _unknown(given: Iterable[str], contract: Contract) -> list[Violation]:
+def unknown_features(given: Iterable[str], contract: Contract) -> list[Violation]:
+    """Return a violation for every name that is no feature."""
     known = frozenset(contract.names)
     return [Violation(name[:80], "is not a feature of this model") for name in sorted(set(given) - known)]
 
@@ -165,6 +167,14 @@ def _fits(column: pb.Column | None, name: str, kind: str, n_rows: int, found: li
     return False
 
 
+def _doubles(column: pb.NumberColumn) -> Numbers:
+    # On the wire, packed doubles are little-endian float64 behind a tag and their length in bytes: taking them whole is
+    # ten times faster than one by one.
+    n_bytes = 8 * len(column.values)
+    header = 1 + (n_bytes.bit_length() + 6) // 7
+    return np.frombuffer(column.SerializeToString(), dtype="<f8", offset=header, count=len(column.values))
+
+
 def _fill(texts: np.ndarray, place: int, column: pb.Column, found: list[Violation]) -> None:
     table = np.array(["", *column.texts.dictionary], dtype=object)
     codes = np.array(column.texts.codes, dtype=np.int64)
@@ -177,8 +187,17 @@ def _fill(texts: np.ndarray, place: int, column: pb.Column, found: list[Violatio
     texts[:, place] = table[codes]
 
 
-def _checked(rows: Rows, contract: Contract, found: list[Violation]) -> Rows:
-    """Check against the contract; fields that are already known to be wrong hold fillers and are left out."""
+def checked(rows: Rows, contract: Contract, found: list[Violation]) -> Rows:
+    """Return rows that satisfy the contract.
+
+    Args:
+        rows: With fillers in the fields that are already known to be wrong.
+        contract: What every row must satisfy.
+        found: What is already known to be wrong.
+
+    Raises:
+        ContractError: With `found` and what else is wrong, in the order of the contract.
+    """
     if not found:
         contract.check(rows.numbers, rows.texts)
         return rows

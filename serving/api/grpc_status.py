@@ -11,6 +11,7 @@ from grpc_status import rpc_status
 from serving.errors import (
     AuditError,
     BundleError,
+    BundleUnreadableError,
     ContractError,
     DeadlineExceededError,
     JournalError,
@@ -44,6 +45,7 @@ STATUS_OF_ERROR: dict[type[ServingError], grpc.StatusCode] = {
     LakeError: grpc.StatusCode.UNAVAILABLE,
     OrchestratorError: grpc.StatusCode.UNAVAILABLE,
     AuditError: grpc.StatusCode.UNAVAILABLE,
+    BundleUnreadableError: grpc.StatusCode.UNAVAILABLE,
     BundleError: grpc.StatusCode.FAILED_PRECONDITION,
     ReleaseError: grpc.StatusCode.FAILED_PRECONDITION,
 }

@@ -5,9 +5,9 @@ from typing import Literal
 
 from serving.security.identity import Scope
 
-PoolName = Literal["scoring", "waiting", "streams", "probes"]
+PoolName = Literal["scoring", "waiting", "streams", "watches", "probes"]
 """Threads are kept apart so that one kind of call can not starve another: what computes, what waits for the lake or
-for Dagster, what keeps its thread for as long as a client likes, and what tells whether the server is well."""
+for Dagster, what keeps its thread for as long as a client likes, and what asks or watches whether the server is well."""
 
 _KIB = 1024
 
@@ -30,7 +30,15 @@ METHODS: dict[str, MethodPolicy] = {
     "/mlops.v1.FeedbackService/SubmitFeedback": MethodPolicy("feedback", "scoring", 4096 * _KIB),
     "/mlops.v1.FeedbackService/GetPrediction": MethodPolicy("feedback", "waiting", 4 * _KIB),
     "/mlops.v1.ControlService/TriggerRetraining": MethodPolicy("operate", "waiting", 8 * _KIB, audited=True),
+    "/inference.GRPCInferenceService/ServerLive": MethodPolicy("health", "probes", 4 * _KIB),
+    "/inference.GRPCInferenceService/ServerReady": MethodPolicy("health", "probes", 4 * _KIB),
+    "/inference.GRPCInferenceService/ModelReady": MethodPolicy("predict", "scoring", 4 * _KIB),
+    "/inference.GRPCInferenceService/ServerMetadata": MethodPolicy("predict", "scoring", 4 * _KIB),
+    "/inference.GRPCInferenceService/ModelMetadata": MethodPolicy("predict", "scoring", 4 * _KIB),
+    "/inference.GRPCInferenceService/ModelInfer": MethodPolicy("predict", "scoring", 4096 * _KIB),
+    "/inference.GRPCInferenceService/ModelConfig": MethodPolicy("predict", "scoring", 4 * _KIB),
+    "/inference.GRPCInferenceService/ModelStatistics": MethodPolicy("predict", "waiting", 4 * _KIB),
     "/grpc.health.v1.Health/Check": MethodPolicy("health", "probes", 4 * _KIB),
-    "/grpc.health.v1.Health/Watch": MethodPolicy("health", "streams", 4 * _KIB),
+    "/grpc.health.v1.Health/Watch": MethodPolicy("health", "watches", 4 * _KIB),
     "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": MethodPolicy("reflection", "streams", 4 * _KIB),
 }

@@ -1,20 +1,18 @@
 """Answers `mlops.v1.PredictionService`: decode, delegate, encode."""
 
-from datetime import UTC, datetime
-
 import grpc
 
 from protos.mlops.v1 import prediction_pb2 as pb
 from protos.mlops.v1 import prediction_pb2_grpc as pb_grpc
 from serving.api import codec
-from serving.formats.contract import Contract
+from serving.api.model_info import info_of
 from serving.prediction import Predictions
-from serving.scoring.host import LoadedModel, ModelHost
+from serving.scoring.host import ModelHost
 from serving.security.identity import CALLER
 
 
 class PredictionServicer(pb_grpc.PredictionServiceServicer):
-    """Scores rows and describes the version that does."""
+    """Scores rows and describes the versions that do."""
 
     def __init__(self, predictions: Predictions, host: ModelHost) -> None:
         self._predictions, self._host = predictions, host
@@ -32,52 +30,6 @@ class PredictionServicer(pb_grpc.PredictionServiceServicer):
     def GetModelInfo(  # noqa: N802
         self, request: pb.GetModelInfoRequest, context: grpc.ServicerContext
     ) -> pb.GetModelInfoResponse:
-        """Describe the version that answers now."""
-        return _info_of(self._host.model(request.model))
-
-
-def _info_of(model: LoadedModel) -> pb.GetModelInfoResponse:
-    manifest, contract = model.manifest, model.contract
-    created_at = datetime.fromisoformat(manifest.created_at)
-    return pb.GetModelInfoResponse(
-        model=model.name,
-        model_version=model.version,
-        generation=model.generation,
-        bundle_digest=model.digest,
-        algorithm=manifest.algorithm,
-        data_version=manifest.data_version,
-        code_version=manifest.code_version,
-        mlflow_run_id=manifest.mlflow_run_id,
-        dagster_run_id=manifest.dagster_run_id,
-        created_at=created_at if created_at.tzinfo else created_at.replace(tzinfo=UTC),
-        metrics=manifest.metrics,
-        features=_features_of(contract),
-        negative_label=contract.negative,
-        positive_label=contract.positive,
-        threshold=contract.threshold,
-    )
-
-
-def _features_of(contract: Contract) -> list[pb.FeatureInfo]:
-    numbers = [
-        pb.FeatureInfo(
-            name=feature.name,
-            kind="number",
-            nullable=feature.nullable,
-            minimum=feature.minimum,
-            maximum=feature.maximum,
-            integer=feature.integer,
-        )
-        for feature in contract.numbers
-    ]
-    texts = [
-        pb.FeatureInfo(
-            name=feature.name,
-            kind="text",
-            nullable=feature.nullable,
-            categories=feature.categories,
-            open=feature.open,
-        )
-        for feature in contract.texts
-    ]
-    return [*numbers, *texts]
+        """Describe the version that answers now, or the one that the call names."""
+        model = self._host.model(request.model, request.version)
+        return info_of(model, self._host.placement(model))

@@ -1,6 +1,7 @@
 """The gRPC server of one worker: its port, its threads, its gate, and what it keeps an eye on."""
 
 import logging
+import threading
 from collections.abc import Iterable
 
 import grpc
@@ -27,7 +28,7 @@ _MAXIMUM_UNSEEN = 512
 
 
 class ApiServer:
-    """Answers calls from `start` to `stop`."""
+    """Answers calls from `start` to `refuse_new_calls`."""
 
     def __init__(self, settings: ServingSettings, servicers: Iterable[tuple[ServiceDescriptor, object]]) -> None:
         """Read the credentials and prepare the methods.
@@ -45,7 +46,8 @@ class ApiServer:
         services = Services(gate, self._handlers, self.pools, AuditLog(settings.audit_log))
         for service, servicer in servicers:
             services.add(service, servicer)
-        self._server = grpc.server(self.pools["scoring"], handlers=[services], options=_options(settings))
+        self._server = grpc.server(self.pools["scoring"], handlers=[services], options=server_options(settings))
+        self._stopped = threading.Event()
         self._tickers = [Ticker(self._watch, seconds=_WATCH_SECONDS, name="api-watch")]
         if self._authenticator is not None:
             self._tickers.append(Ticker(self._authenticator.refresh, seconds=_CREDENTIALS_SECONDS, name="credentials"))
@@ -67,9 +69,13 @@ class ApiServer:
             ticker.start()
         return port
 
-    def stop(self, grace_seconds: float) -> None:
-        """Take no more calls, and return when those that were taken are answered or the time is over."""
-        self._server.stop(grace_seconds).wait()
+    def refuse_new_calls(self, grace_seconds: float) -> None:
+        """Take no more calls; those that were taken have so long to be answered."""
+        self._stopped = self._server.stop(grace_seconds)
+
+    def wait(self) -> None:
+        """Return when they are, or the time is over."""
+        self._stopped.wait()
         for ticker in self._tickers:
             ticker.stop()
 
@@ -86,7 +92,8 @@ def _says_nothing_of_headers(record: logging.LogRecord) -> bool:
     return not str(record.msg).startswith("Invalid encoding")
 
 
-def _options(settings: ServingSettings) -> list[tuple[str, int]]:
+def server_options(settings: ServingSettings) -> list[tuple[str, int]]:
+    """Return how the transport is set up."""
     return [
         ("grpc.so_reuseport", 1),
         ("grpc.max_receive_message_length", settings.maximum_message_bytes),

@@ -18,12 +18,14 @@ from typing import Any
 
 import numpy as np
 
-from serving.errors import BundleError
+from serving.errors import BundleError, BundleUnreadableError
 from serving.formats.contract import Contract, Numbers, Texts
+from serving.formats.files import read_bounded
 
 FORMAT = 1
 MODEL_FILE, PROFILE_FILE, GOLDEN_FILE, MANIFEST_FILE = "model.onnx", "profile.json", "golden.json", "manifest.json"
 MAXIMUM_FILE_BYTES = 512 * 1024 * 1024
+_MAXIMUM_MANIFEST_BYTES = 16 * 1024 * 1024
 _FILE_NAME = re.compile(r"[a-z][a-z0-9_]{0,40}\.(onnx|json)")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
@@ -69,6 +71,8 @@ class Manifest:
     Attributes:
         tuned_until: ISO time of the newest row that fit, search or calibration saw: a fair hold-out is later.
         metrics: On the hold-out; `accuracy` is the promotion baseline.
+        libraries: Name to version where it was trained; the server warns if it scores with others.
+        lock_sha256: Of the dependency lock there; empty where none lies beside the code.
     """
 
     model: str
@@ -84,6 +88,7 @@ class Manifest:
     metrics: dict[str, float]
     libraries: dict[str, str]
     files: dict[str, FileEntry]
+    lock_sha256: str = ""
     format: int = FORMAT
 
     def to_json(self) -> bytes:
@@ -104,7 +109,7 @@ class Manifest:
             document["contract"] = Contract.from_dict(document["contract"])
             document["files"] = {name: FileEntry(**entry) for name, entry in document["files"].items()}
             return cls(**document)
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise BundleError(f"manifest is not readable: {error}") from error
 
 
@@ -174,11 +179,10 @@ def open_bundle(store: Path, digest: str) -> Bundle:
 
     Raises:
         BundleError: A name, a link, a size or a digest is not what the manifest or the digest says.
+        BundleUnreadableError: A file of it can not be read.
     """
-    if not _DIGEST.fullmatch(digest):
-        raise BundleError(f"{digest[:80]!r} is not a bundle digest")
-    folder = store / digest
-    document = _read(folder / MANIFEST_FILE, MAXIMUM_FILE_BYTES)
+    folder = bundle_folder(store, digest)
+    document = _read(folder / MANIFEST_FILE, _MAXIMUM_MANIFEST_BYTES)
     if hashlib.sha256(document).hexdigest() != digest:
         raise BundleError(f"bundle {digest[:12]}: the manifest is not the one that the digest names")
     manifest = Manifest.from_json(document)
@@ -196,12 +200,25 @@ def open_bundle(store: Path, digest: str) -> Bundle:
     return Bundle(digest, manifest, contents)
 
 
+def bundle_folder(store: Path, digest: str) -> Path:
+    """Return where a bundle is; nothing else may make a path of a digest.
+
+    Raises:
+        BundleError: It is not a digest, or what stands there is a link.
+    """
+    if not _DIGEST.fullmatch(digest):
+        raise BundleError(f"{digest[:80]!r} is not a bundle digest")
+    folder = store / digest
+    if folder.is_symlink():
+        raise BundleError(f"bundle {digest[:12]} is a link")
+    return folder
+
+
 def _read(path: Path, limit: int) -> bytes:
     try:
-        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
-            return file.read(limit + 1)
+        return read_bounded(path, limit)
     except OSError as error:
-        raise BundleError(f"{path.parent.name[:12]}/{path.name} can not be read: {error.strerror}") from error
+        raise BundleUnreadableError(f"{path.parent.name[:12]}/{path.name} can not be read: {error.strerror}") from error
 
 
 def _shallow(manifest: Manifest) -> dict[str, Any]:

@@ -62,6 +62,16 @@ class Contract:
         return (*(feature.name for feature in self.numbers), *(feature.name for feature in self.texts))
 
     @cached_property
+    def number_names(self) -> frozenset[str]:
+        """The names of the numeric features."""
+        return frozenset(feature.name for feature in self.numbers)
+
+    @cached_property
+    def text_names(self) -> frozenset[str]:
+        """The names of the categorical features."""
+        return frozenset(feature.name for feature in self.texts)
+
+    @cached_property
     def digest(self) -> str:
         """The sha256 of the canonical JSON: equal contracts have equal digests."""
         return hashlib.sha256(self.to_json().encode()).hexdigest()

@@ -6,18 +6,20 @@ Creating generation n is the compare-and-set: whoever is second reads again. The
 
 import hashlib
 import json
-import os
 import re
-import tempfile
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
 from serving.errors import ContractError, ReleaseConflictError, ReleaseError, Violation
+from serving.formats.files import create_file
+from serving.formats.signature import signature_files
 
 Action = Literal["promote", "refuse", "rollback"]
 MODEL_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
+VERSION_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 
 def require_model_name(text: str) -> None:
@@ -37,6 +39,19 @@ class Deployed:
     version: str
     bundle: str
 
+    @classmethod
+    def from_dict(cls, document: dict[str, str] | None) -> "Deployed | None":
+        """Build from the parsed JSON.
+
+        Raises:
+            ValueError: The name is not one of a version.
+        """
+        if document is None:
+            return None
+        if not VERSION_NAME.fullmatch(document["version"]):
+            raise ValueError(f"{document['version'][:80]!r} is not a version name")
+        return cls(str(document["version"]), str(document["bundle"]))
+
 
 @dataclass(frozen=True, slots=True)
 class Routing:
@@ -45,10 +60,15 @@ class Routing:
     production: Deployed | None = None
     fallback: Deployed | None = None
 
+    @property
+    def versions(self) -> frozenset[Deployed]:
+        """Every version that has a role."""
+        return frozenset(entry for role in fields(self) if (entry := getattr(self, role.name)) is not None)
+
     @classmethod
     def from_dict(cls, document: dict[str, Any]) -> "Routing":
         """Build from the parsed JSON."""
-        return cls(**{role: Deployed(**entry) if entry else None for role, entry in document.items()})
+        return cls(**{role: Deployed.from_dict(entry) for role, entry in document.items()})
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,18 +109,25 @@ class Release:
             until = document["data_until"]
             document["data_until"] = datetime.fromisoformat(until) if until else None
             document["routing"] = Routing.from_dict(document["routing"])
-            document["candidate"] = Deployed(**document["candidate"]) if document["candidate"] else None
+            document["candidate"] = Deployed.from_dict(document["candidate"])
             return cls(**document)
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise ReleaseError(f"release document is not readable: {error}") from error
 
 
 class ReleaseStore:
     """The chain and the bundles in a local folder: `releases/<model>/<n>.json` and `bundles/<digest>/`."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, sign: Callable[[Path, str], None] | None = None) -> None:
+        """Open a store.
+
+        Args:
+            root: The folder.
+            sign: Vouches for a bundle, given the folder of bundles and its digest; who only reads needs none.
+        """
         self.root = root
         self.bundles = root / "bundles"
+        self._sign = sign
 
     def models(self) -> list[str]:
         """Return the names of all models that have a chain."""
@@ -154,33 +181,31 @@ class ReleaseStore:
     def append(self, release: Release) -> Release:
         """Create the entry for `release.generation` unless it exists, and return it as written.
 
+        What enters the routing is signed before: a server never sees an entry whose signature is still to come.
+        What was in it before is not signed again, so that nobody vouches by accident for an entry of another's.
+
         Raises:
             ReleaseConflictError: The generation exists already.
-            ReleaseError: The one before it does not exist.
+            ReleaseError: The one before it does not exist, or a version enters that nobody signed or can sign here.
         """
-        before = self._read(release.model, release.generation - 1)[1] if release.generation > 1 else ""
-        fields = {name: getattr(release, name) for name in release.__dataclass_fields__}
-        written = Release(**{**fields, "previous_sha256": before})
-        folder = self._folder(release.model)
-        folder.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=".writing-", dir=folder)
+        entering, before = release.routing.versions, ""
+        if release.generation > 1:
+            previous, before = self._read(release.model, release.generation - 1)
+            entering -= previous.routing.versions
+        for deployed in entering:
+            self._vouch(release.model, deployed)
+        written = replace(release, previous_sha256=before)
         try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(written.to_json())
-                file.flush()
-                os.fsync(file.fileno())
-            Path(temporary).chmod(0o644)
-            os.link(temporary, folder / f"{release.generation}.json")
+            create_file(self._folder(release.model) / f"{release.generation}.json", written.to_json())
         except FileExistsError as error:
             raise ReleaseConflictError(f"{release.model}: generation {release.generation} exists already") from error
-        finally:
-            Path(temporary).unlink()
-        directory = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
         return written
+
+    def _vouch(self, model: str, deployed: Deployed) -> None:
+        if self._sign is not None:
+            self._sign(self.bundles, deployed.bundle)
+        elif not signature_files(self.bundles, deployed.bundle):
+            raise ReleaseError(f"{model}: version {deployed.version} is not signed, and no key is here to sign it")
 
     def _folder(self, model: str) -> Path:
         if not MODEL_NAME.fullmatch(model):

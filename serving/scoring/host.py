@@ -1,73 +1,69 @@
-"""Keeps the promoted version of every model loaded: follows the release chains, verifies, warms up, swaps."""
+"""Keeps the promoted version of every model loaded: follows the release chains and swaps, and finds older versions."""
 
 import logging
 import math
 import time
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
 
+from serving.complaints import Complaints
 from serving.errors import BundleError, ModelNotFoundError, ModelUnavailableError, ReleaseError, ServingError
-from serving.formats.bundle import Bundle, Manifest, open_bundle
-from serving.formats.contract import Contract
 from serving.formats.release import Release, ReleaseStore, require_model_name
-from serving.metrics import BUNDLE_FAILURES, STALE, SWAP_SECONDS, Meter
+from serving.metrics import STALE, SWAP_SECONDS
+from serving.scoring.history import Placement, ReleaseHistory
 from serving.scoring.last_known_good import LastKnownGood
-from serving.scoring.predictor import Predictor
-
-_WARM_UP_CALLS = 5
-_RETRY_SECONDS = 1.0
+from serving.scoring.loading import LOOK_AGAIN_SECONDS, LoadedModel, ModelLoader
+from serving.scoring.versions import PinnedVersions
 
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class LoadedModel:
-    """One version as it answers; never changed, only replaced as a whole."""
-
-    name: str
-    generation: int
-    digest: str
-    manifest: Manifest
-    predictor: Predictor
-    meter: Meter
-
-    @cached_property
-    def contract(self) -> Contract:
-        """What every row must satisfy."""
-        return self.manifest.contract
-
-    @cached_property
-    def version(self) -> str:
-        """The version's name."""
-        return self.manifest.version
-
-
 class ModelHost:
-    """Gives the version that answers now; `poll` is called by one thread, `model` by all."""
+    """Gives the version that answers a call; `poll` is called by one thread, everything else by all.
 
-    def __init__(self, store: ReleaseStore, cache: LastKnownGood) -> None:
-        self._store, self._cache = store, cache
+    A swap is one assignment. Calls that began with the old version hold it to their end; the last one frees it.
+    """
+
+    def __init__(
+        self, store: ReleaseStore, cache: LastKnownGood, loader: ModelLoader, *, pinned_versions: int = 4
+    ) -> None:
+        self._store, self._cache, self._loader = store, cache, loader
+        self._history = ReleaseHistory(store)
+        self._pinned = PinnedVersions(loader, store.bundles, capacity=pinned_versions)
         self._loaded: dict[str, LoadedModel] = {}
         self._seen: dict[str, int] = {}
-        self._refused: set[str] = set()
         self._retry_at: dict[str, float] = {}
-        self._complaints: dict[str, str] = {}
+        self._complaints = Complaints(_log)
 
-    def model(self, name: str) -> LoadedModel:
-        """Return the version that answers now; a call keeps it to its end.
+    def model(self, name: str, version: str = "") -> LoadedModel:
+        """Return the version that answers; a call keeps it to its end.
+
+        Args:
+            name: The model.
+            version: A version that the release chain has had in routing; empty: the one in production.
 
         Raises:
-            ModelUnavailableError: The model is known, but no version of it is loaded.
-            ModelNotFoundError: No release of it was ever seen.
+            ModelUnavailableError: The model is known, but no version of it is loaded, or its chain is away.
+            ModelNotFoundError: No release of the model or of the version was ever seen.
+            BundleError: The named version is refused.
             ContractError: That is no name of a model.
         """
+        loaded = self._loaded.get(name)
+        if loaded is not None and (not version or version == loaded.version):
+            return loaded
+        if version and self._history.knows(name):
+            return self._pinned.get(name, self._history.placement(name, version))
+        if name in self._seen:
+            why = "its release chain is away, so earlier versions are not known" if version else "no version is loaded"
+            raise ModelUnavailableError(f"{name}: {why}")
+        require_model_name(name)
+        raise ModelNotFoundError(f"no model {name!r} here")
+
+    def placement(self, model: LoadedModel) -> Placement | None:
+        """Return how a version came into routing, or None while the release store has been away since the start."""
         try:
-            return self._loaded[name]
-        except KeyError:
-            if name in self._seen:
-                raise ModelUnavailableError(f"no version of {name} is loaded") from None
-            require_model_name(name)
-            raise ModelNotFoundError(f"no model {name!r} here") from None
+            return self._history.placement(model.name, model.version)
+        except ModelNotFoundError:
+            return None
 
     @property
     def names(self) -> list[str]:
@@ -81,11 +77,11 @@ class ModelHost:
                 raise ReleaseError("there are no releases")
             names = self._store.models()
         except (OSError, ReleaseError) as error:
-            self._complain("release store", f"{self._store.root}: {error}")
+            self._complaints.say("release store", f"{self._store.root}: {error}")
             for release in self._cache.releases():
                 self._fall_back(release.model)
             return
-        self._complaints.pop("release store", None)
+        self._complaints.mended("release store")
         for name in names:
             self._follow(name)
 
@@ -97,10 +93,11 @@ class ModelHost:
                 return
             if self._apply(release):
                 SWAP_SECONDS.labels(name).observe(time.monotonic() - began)
-            self._complaints.pop(name, None)
+                self._cache.keep(release, self._store.bundles)
+            self._complaints.mended(name)
             self._retry_at.pop(name, None)
         except (OSError, ServingError) as error:
-            self._complain(name, f"{error}; what answered before goes on")
+            self._complaints.say(name, f"{error}; what answered before goes on")
             self._fall_back(name)
 
     def _news(self, name: str) -> Release | None:
@@ -111,6 +108,7 @@ class ModelHost:
             return None
         release = self._store.read(name, generation)
         self._seen[name] = generation
+        self._history.extend(release)
         return release
 
     def _apply(self, release: Release) -> bool:
@@ -120,54 +118,29 @@ class ModelHost:
         if production is None:
             self._loaded.pop(name, None)
             return False
-        if present is not None and present.digest == production.bundle:
+        swapped = present is None or present.digest != production.bundle
+        if present is None or swapped:
+            self._loaded[name] = self._loader.load(self._store.bundles, name, production, generation=release.generation)
+            _log.info("%s: version %s answers (generation %d)", name, production.version, release.generation)
+        else:
             self._loaded[name] = replace(present, generation=release.generation)
-            STALE.labels(name).set(0)
-            return False
-        if production.bundle in self._refused:
-            return False
-        try:
-            bundle = open_bundle(self._store.bundles, production.bundle)
-            self._loaded[name] = _loaded_model(release, bundle)
-        except BundleError as error:
-            BUNDLE_FAILURES.labels(name).inc()
-            if not isinstance(error.__cause__, OSError):
-                self._refused.add(production.bundle)
-            raise
         STALE.labels(name).set(0)
-        _log.info("%s: version %s answers (generation %d)", name, production.version, release.generation)
-        self._cache.keep(release, bundle)
-        return True
+        return swapped
 
     def _fall_back(self, name: str) -> None:
         """Keep what answers, or load the last known good if nothing does; look at the store again in a while."""
         if self._retry_at.get(name, 0.0) > time.monotonic():
             return
-        self._retry_at[name] = time.monotonic() + _RETRY_SECONDS
+        self._retry_at[name] = time.monotonic() + LOOK_AGAIN_SECONDS
         STALE.labels(name).set(1)
         release = self._cache.release(name)
         if name in self._loaded or release is None or release.routing.production is None:
             return
+        production = release.routing.production
         try:
-            self._loaded[name] = _loaded_model(release, self._cache.bundle(release.routing.production.bundle))
+            self._loaded[name] = self._loader.load(self._cache.bundles, name, production, generation=release.generation)
         except BundleError as error:
-            self._complain(f"{name} in the cache", str(error))
+            self._complaints.say(f"{name} in the cache", str(error))
             return
         self._seen.setdefault(name, release.generation)
-        _log.warning("%s: version %s answers from the cache", name, release.routing.production.version)
-
-    def _complain(self, what: str, why: str) -> None:
-        if self._complaints.get(what) != why:
-            _log.error("%s: %s", what, why)
-            self._complaints[what] = why
-
-
-def _loaded_model(release: Release, bundle: Bundle) -> LoadedModel:
-    if bundle.contract.model != release.model:
-        raise BundleError(f"bundle {bundle.digest[:12]} is of {bundle.contract.model}, not of {release.model}")
-    predictor = Predictor.of_bundle(bundle)
-    golden = bundle.golden
-    for _ in range(_WARM_UP_CALLS):
-        predictor.scores(golden.numbers[:1], golden.texts[:1])
-    meter = Meter(release.model, bundle.manifest.version)
-    return LoadedModel(release.model, release.generation, bundle.digest, bundle.manifest, predictor, meter)
+        _log.warning("%s: version %s answers from the cache", name, production.version)

@@ -1,34 +1,45 @@
 """A copy of what answered last, so that a restarted server answers while the release store is away."""
 
+import fcntl
 import logging
-import os
 import shutil
-import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from serving.errors import ReleaseError
-from serving.formats.bundle import Bundle, open_bundle, write_bundle
-from serving.formats.release import MODEL_NAME, Release
+from serving.errors import BundleError, ReleaseError
+from serving.formats.bundle import open_bundle, write_bundle
+from serving.formats.files import replace_file
+from serving.formats.release import MODEL_NAME, Deployed, Release
+from serving.formats.signature import copy_signatures
 
 _log = logging.getLogger(__name__)
 
 
 class LastKnownGood:
-    """`<root>/releases/<model>.json` and `<root>/bundles/<digest>/`; all workers of a server share it."""
+    """`<root>/releases/<model>.json` and `<root>/bundles/`; all workers of a server share it.
+
+    What is in it is trusted no more than the release store: whoever loads from it verifies everything again.
+    """
 
     def __init__(self, root: Path) -> None:
-        self._releases, self._bundles = root / "releases", root / "bundles"
+        self._root, self._releases, self.bundles = root, root / "releases", root / "bundles"
 
-    def keep(self, release: Release, bundle: Bundle) -> None:
-        """Remember what answers now; a full disk is reported, not raised."""
+    def keep(self, release: Release, bundles: Path) -> None:
+        """Remember the production version that answers now; what goes wrong is reported, not raised."""
+        production = release.routing.production
+        if production is None:
+            return
         try:
-            if not (self._bundles / bundle.digest).exists():
-                write_bundle(self._bundles, bundle.manifest, bundle.contents)
-            kept = self.release(release.model)
-            if kept is None or kept.generation < release.generation:
-                self._write(release)
-            self._remove_unused()
-        except OSError as error:
+            with self._alone() as alone:
+                # Another worker that is at it follows the same chain and comes to this release too.
+                if alone:
+                    self._copy(production, bundles)
+                    kept = self.release(release.model)
+                    if kept is None or kept.generation < release.generation:
+                        replace_file(self._path(release.model), release.to_json())
+                    self._remove_unused()
+        except (OSError, BundleError) as error:
             _log.error("%s: the last known good can not be kept: %s", release.model, error)
 
     def releases(self) -> list[Release]:
@@ -38,35 +49,44 @@ class LastKnownGood:
         names = [path.stem for path in sorted(self._releases.glob("*.json")) if MODEL_NAME.fullmatch(path.stem)]
         return [release for name in names if (release := self.release(name)) is not None]
 
-    def bundle(self, digest: str) -> Bundle:
-        """Return a remembered bundle, verified again.
-
-        Raises:
-            BundleError: It is not there or has changed.
-        """
-        return open_bundle(self._bundles, digest)
-
     def release(self, model: str) -> Release | None:
         """Return the release that is remembered for a model, or None."""
         try:
-            return Release.from_json((self._releases / f"{model}.json").read_bytes())
+            return Release.from_json(self._path(model).read_bytes())
         except FileNotFoundError:
             return None
         except (OSError, ReleaseError) as error:
             _log.error("%s: the remembered release is not readable: %s", model, error)
             return None
 
-    def _write(self, release: Release) -> None:
-        self._releases.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=".writing-", dir=self._releases)
-        with os.fdopen(handle, "wb") as file:
-            file.write(release.to_json())
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).rename(self._releases / f"{release.model}.json")
+    def _path(self, model: str) -> Path:
+        return self._releases / f"{model}.json"
+
+    def _copy(self, deployed: Deployed, bundles: Path) -> None:
+        try:
+            open_bundle(self.bundles, deployed.bundle)
+        except BundleError:
+            bundle = open_bundle(bundles, deployed.bundle)
+            shutil.rmtree(self.bundles / bundle.digest, ignore_errors=True)
+            write_bundle(self.bundles, bundle.manifest, bundle.contents)
+        copy_signatures(bundles, self.bundles, deployed.bundle)
 
     def _remove_unused(self) -> None:
         used = {release.routing.production.bundle for release in self.releases() if release.routing.production}
-        for folder in self._bundles.iterdir():
-            if folder.name not in used and not folder.name.startswith("."):
-                shutil.rmtree(folder, ignore_errors=True)
+        for path in self.bundles.iterdir():
+            if path.name.partition(".")[0] not in used | {""}:
+                if path.is_dir():
+                    shutil.rmtree(path, ignore_errors=True)
+                else:
+                    path.unlink()
+
+    @contextmanager
+    def _alone(self) -> Iterator[bool]:
+        self._root.mkdir(parents=True, exist_ok=True)
+        with (self._root / ".lock").open("a") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+                return
+            yield True

@@ -6,15 +6,16 @@ import onnxruntime as ort
 from serving.errors import BundleError
 from serving.formats.bundle import Bundle
 from serving.formats.contract import Numbers, Texts
+from serving.formats.encoding import METADATA_KEY, Encoding
 
 GOLDEN_TOLERANCE = 1e-5
 
 
 class Predictor:
-    """An ONNX Runtime session over the contract's two matrices, one thread, safe to call from many threads."""
+    """An ONNX Runtime session behind its encoding, one thread, safe to call from many threads."""
 
     def __init__(self, model_bytes: bytes) -> None:
-        """Load a graph with inputs `numbers` (float32) and/or `texts` (string) and an output `probabilities`."""
+        """Load a graph with the input `features` (float32), the output `probabilities` and its encoding as metadata."""
         options = ort.SessionOptions()
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
@@ -23,11 +24,14 @@ class Predictor:
             self._session = ort.InferenceSession(model_bytes, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime raises bare exceptions of many kinds
             raise BundleError(f"the ONNX graph does not load: {error}") from error
-        inputs = {node.name for node in self._session.get_inputs()}
-        outputs = {node.name for node in self._session.get_outputs()}
-        if not inputs or not inputs <= {"numbers", "texts"} or "probabilities" not in outputs:
-            raise BundleError(f"the ONNX graph has inputs {sorted(inputs)} and outputs {sorted(outputs)}")
-        self._reads_numbers, self._reads_texts = "numbers" in inputs, "texts" in inputs
+        inputs = [node.name for node in self._session.get_inputs()]
+        outputs = [node.name for node in self._session.get_outputs()]
+        if inputs != ["features"] or "probabilities" not in outputs:
+            raise BundleError(f"the ONNX graph has inputs {inputs} and outputs {outputs}")
+        try:
+            self._encoding = Encoding.from_json(self._session.get_modelmeta().custom_metadata_map[METADATA_KEY])
+        except (ValueError, KeyError, TypeError) as error:
+            raise BundleError(f"the ONNX graph has no readable {METADATA_KEY}: {error!r}") from error
 
     @classmethod
     def of_bundle(cls, bundle: Bundle) -> "Predictor":
@@ -53,10 +57,6 @@ class Predictor:
         Returns:
             Shape (n_rows,), each in 0 to 1.
         """
-        feed: dict[str, object] = {}
-        if self._reads_numbers:
-            feed["numbers"] = numbers.astype(np.float32)
-        if self._reads_texts:
-            feed["texts"] = texts
-        probabilities = self._session.run(["probabilities"], feed)[0]
+        features = self._encoding.features(numbers, texts)
+        probabilities = self._session.run(["probabilities"], {"features": features})[0]
         return np.asarray(probabilities[:, 1], dtype=np.float64)

@@ -15,8 +15,8 @@ from mlops_assets.core.schema import frame_matrices
 from mlops_assets.errors import SupersededError
 from mlops_assets.lake.tables import Lake
 from serving.formats.bundle import GOLDEN_FILE, MODEL_FILE, PROFILE_FILE, GoldenRows, Manifest, write_bundle
-from serving.formats.release import ReleaseStore
 from tests.conftest import ANCHOR, DAY, make_tiny_spec, tiny_rows
+from tests.signing import signing_store
 
 SPEC = make_tiny_spec()
 
@@ -67,7 +67,7 @@ def promote(lake, store, model):
 def prepared(tmp_path_factory):
     """A champion with absurdly good stored numbers in production, and a challenger on shifted later data."""
     root = tmp_path_factory.mktemp("release")
-    lake, store = Lake(root / "lake"), ReleaseStore(root / "store")
+    lake, store = Lake(root / "lake"), signing_store(root)
     flattering = {"accuracy": 1.0, "log_loss": 1e-9, "auc": 1.0, "prior": 0.5}
     champion, _ = trained(lake, store, ANCHOR, version="1", seed=1, stored_metrics=flattering)
     promote(lake, store, champion)
@@ -79,7 +79,7 @@ def prepared(tmp_path_factory):
 def stage(prepared, tmp_path):
     root, challenger, candidate = prepared
     copy = shutil.copytree(root, tmp_path / "copy")
-    return Lake(copy / "lake"), ReleaseStore(copy / "store"), challenger, candidate
+    return Lake(copy / "lake"), signing_store(copy), challenger, candidate
 
 
 def test_the_champion_is_scored_now_on_the_challengers_hold_out_and_not_by_a_stored_number(stage):

@@ -79,7 +79,7 @@ def test_the_known_trap_of_native_categories_is_caught():
     encode = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=np.nan)
     columns = ColumnTransformer([("numbers", "passthrough", [0, 1]), ("texts", encode, [2, 3])])
     model = HistGradientBoostingClassifier(categorical_features=[2, 3], max_iter=30)
-    pipeline = Pipeline([("columns", columns), ("estimator", model)])
+    pipeline = Pipeline([("encode", columns), ("estimator", model)])
     with one_thread():
         pipeline.fit(pipeline_input(*frame_matrices(FRAME, contract)), LABELS)
     with pytest.raises(ConversionError):

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-from grpc_health.v1 import health, health_pb2
+from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
+from protos.inference import open_inference_pb2
 from protos.mlops.v1 import control_pb2, feedback_pb2, prediction_pb2
+from serving.api.health import HealthServicer
 from serving.api.server import ApiServer
 from serving.security.identity import CALLER
 from serving.settings import load_settings
@@ -64,9 +66,17 @@ class Servicers:
         services = [file.DESCRIPTOR.services_by_name[name] for file, name in (*files, (control_pb2, "ControlService"))]
         return {
             **dict.fromkeys(services, self),
-            health_pb2.DESCRIPTOR.services_by_name["Health"]: health.HealthServicer(),
+            open_inference_pb2.DESCRIPTOR.services_by_name["GRPCInferenceService"]: Tensors(),
+            health_pb2.DESCRIPTOR.services_by_name["Health"]: HealthServicer(),
             reflection_pb2.DESCRIPTOR.services_by_name["ServerReflection"]: reflection.ReflectionServicer(["x"]),
         }
+
+
+class Tensors:
+    """Answers every method of the Open Inference Protocol with an empty message."""
+
+    def __getattr__(self, name: str):
+        return lambda request, context: getattr(open_inference_pb2, f"{name}Response")()
 
 
 class RunningApi:
@@ -103,4 +113,5 @@ def running_api(home: Path, **settings: Any) -> Iterator[RunningApi]:
     finally:
         servicers.gate.set()
         running.channel.close()
-        server.stop(0)
+        server.refuse_new_calls(0)
+        server.wait()

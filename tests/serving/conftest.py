@@ -2,11 +2,19 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 
+from protos.inference import open_inference_pb2_grpc as pb_grpc
 from serving.client import Client
+from serving.formats.release import ReleaseStore
+from serving.scoring import host as host_module
+from serving.scoring import loading
+from serving.scoring.host import ModelHost
 from tests.serving.harness import RunningServer, eventually
+from tests.serving.hosts import host_of
 from tests.serving.toy import MODEL, promote
+from tests.signing import signing_store
 
 
 @pytest.fixture
@@ -41,3 +49,27 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
 def client(server: RunningServer) -> Iterator[Client]:
     with server.client() as opened:
         yield opened
+
+
+@pytest.fixture
+def inference(server: RunningServer) -> Iterator[pb_grpc.GRPCInferenceServiceStub]:
+    with grpc.insecure_channel(server.address) as channel:
+        yield pb_grpc.GRPCInferenceServiceStub(channel)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ReleaseStore:
+    return signing_store(tmp_path)
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> ModelHost:
+    """A host over `store`."""
+    return host_of(tmp_path)
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a host look again at what it refused at every poll, not only after a second."""
+    monkeypatch.setattr(host_module, "LOOK_AGAIN_SECONDS", 0.0)
+    monkeypatch.setattr(loading, "LOOK_AGAIN_SECONDS", 0.0)

@@ -19,7 +19,7 @@ from deltalake import DeltaTable
 from pyarrow import fs
 
 from serving.client import Client
-from serving.formats.release import ReleaseStore
+from tests.signing import signing_store
 
 ROOT = Path(__file__).parents[2]
 
@@ -46,7 +46,7 @@ class RunningServer:
 
     def __init__(self, home: Path, **settings: object) -> None:
         self.home = home
-        self.store = ReleaseStore(home / "release_store")
+        self.store = signing_store(home)
         self._settings = {"port": 0, "metrics_port": 0, "workers": 1, "grace_seconds": 5} | settings
         self._log = home / "server.log"
         self.process: subprocess.Popen[bytes] | None = None

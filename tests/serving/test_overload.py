@@ -15,13 +15,13 @@ from serving.api.gate import gate_of
 from serving.api.method_handlers import MethodHandlers
 from serving.api.methods import METHODS
 from serving.client import Client
-from serving.client_values import value_of
 from serving.errors import OverloadError
 from serving.settings import load_settings
-from tests.serving.api import BATCH, HEALTH, PREDICT, READ_BACK, REFLECTION, WATCH, RunningApi, running_api
+from tests.serving.api import BATCH, HEALTH, PREDICT, READ_BACK, REFLECTION, RunningApi, running_api
 from tests.serving.harness import RunningServer, eventually
 from tests.serving.toy import MODEL, ROW, promote
 
+LIST_SERVICES = b"\x3a\x00"
 ROW_REQUEST = prediction_pb2.PredictRequest(model="toy").SerializeToString()
 
 
@@ -113,17 +113,27 @@ def test_health_and_the_log_are_answered_while_there_is_no_place_for_predictions
 
 
 def test_streams_have_threads_of_their_own_and_a_bound(api: RunningApi):
-    streams = [api.channel.unary_stream(WATCH)(b"", timeout=30) for _ in range(2)]
-    for stream in streams:
+    def open_stream(*, end: threading.Event):
+        def requests() -> Iterator[bytes]:
+            yield LIST_SERVICES
+            end.wait(30)
+
+        return api.channel.stream_stream(REFLECTION)(requests(), timeout=30)
+
+    ends = [threading.Event() for _ in range(3)]
+    streams = [open_stream(end=end) for end in ends]
+    for stream in streams[:2]:
         next(stream)
     with pytest.raises(grpc.RpcError) as caught:
-        next(api.channel.stream_stream(REFLECTION)(iter([b""]), timeout=5))
+        list(streams[2])
     assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
     assert api.status(PREDICT, ROW_REQUEST) is grpc.StatusCode.OK
-    streams[0].cancel()
+    ends[0].set()
+    assert list(streams[0]) == []
     eventually(lambda: api.pools["streams"].calls == 1, what="freeing")
-    answer = api.channel.stream_stream(REFLECTION)(iter([b"\x3a\x01x"]), timeout=5)
-    assert len(list(answer)) == 1
+    streams[1].cancel()
+    for end in ends:
+        end.set()
 
 
 def test_a_sender_that_never_sends_loses_its_thread(api: RunningApi):
@@ -233,5 +243,6 @@ def test_a_flood_is_answered_refused_or_canceled_and_then_over(small_server: Run
 
 
 def row_request() -> bytes:
-    features = {name: value_of(value) for name, value in ROW.items()}
-    return prediction_pb2.PredictRequest(model=MODEL, features=features).SerializeToString()
+    numbers = {name: value for name, value in ROW.items() if not isinstance(value, str)}
+    texts = {name: value for name, value in ROW.items() if isinstance(value, str)}
+    return prediction_pb2.PredictRequest(model=MODEL, numbers=numbers, texts=texts).SerializeToString()

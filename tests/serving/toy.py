@@ -8,6 +8,7 @@ from onnx import TensorProto, checker, helper
 
 from serving.formats.bundle import GOLDEN_FILE, MODEL_FILE, PROFILE_FILE, GoldenRows, Manifest, write_bundle
 from serving.formats.contract import Contract, NumberFeature, TextFeature
+from serving.formats.encoding import METADATA_KEY, Encoding, TextTable
 from serving.formats.release import Action, Deployed, Release, ReleaseStore, Routing
 
 MODEL = "toy"
@@ -22,7 +23,7 @@ CONTRACT = Contract(
     positive="late",
 )
 ROW = {"distance": 400.0, "hour": 7, "carrier": "aa", "origin": "jfk"}
-_WEIGHTS = np.array([0.001, 0.05], dtype=np.float32)
+_WEIGHTS = np.array([0.001, 0.05, 1.0], dtype=np.float32)
 _CARRIERS = {"aa": 0.4, "bb": -0.4}
 
 
@@ -38,20 +39,10 @@ def bias_of(version: int) -> float:
 
 def onnx_of(version: int) -> bytes:
     nodes = [
-        helper.make_node("IsNaN", ["numbers"], ["missing"]),
-        helper.make_node("Where", ["missing", "zero", "numbers"], ["known"]),
+        helper.make_node("IsNaN", ["features"], ["missing"]),
+        helper.make_node("Where", ["missing", "zero", "features"], ["known"]),
         helper.make_node("MatMul", ["known", "weights"], ["linear"]),
-        helper.make_node("Gather", ["texts", "first"], ["carrier"], axis=1),
-        helper.make_node(
-            "LabelEncoder",
-            ["carrier"],
-            ["effect"],
-            domain="ai.onnx.ml",
-            keys_strings=list(_CARRIERS),
-            values_floats=list(_CARRIERS.values()),
-            default_float=0.0,
-        ),
-        helper.make_node("Sum", ["linear", "effect", "bias"], ["logit"]),
+        helper.make_node("Add", ["linear", "bias"], ["logit"]),
         helper.make_node("Sigmoid", ["logit"], ["positive"]),
         helper.make_node("Sub", ["one", "positive"], ["negative"]),
         helper.make_node("Concat", ["negative", "positive"], ["probabilities"], axis=1),
@@ -59,28 +50,31 @@ def onnx_of(version: int) -> bytes:
     constants = [
         helper.make_tensor("zero", TensorProto.FLOAT, [1], [0.0]),
         helper.make_tensor("one", TensorProto.FLOAT, [1], [1.0]),
-        helper.make_tensor("weights", TensorProto.FLOAT, [2, 1], _WEIGHTS),
+        helper.make_tensor("weights", TensorProto.FLOAT, [3, 1], _WEIGHTS),
         helper.make_tensor("bias", TensorProto.FLOAT, [1], [bias_of(version)]),
-        helper.make_tensor("first", TensorProto.INT64, [1], [0]),
     ]
     graph = helper.make_graph(
         nodes,
         "toy",
-        [
-            helper.make_tensor_value_info("numbers", TensorProto.FLOAT, [None, 2]),
-            helper.make_tensor_value_info("texts", TensorProto.STRING, [None, 2]),
-        ],
+        [helper.make_tensor_value_info("features", TensorProto.FLOAT, [None, 3])],
         [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, [None, 2])],
         constants,
     )
-    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("ai.onnx.ml", 3)]
-    model = helper.make_model(graph, opset_imports=opsets, ir_version=8)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    helper.set_model_props(model, {METADATA_KEY: Encoding((0, 1), (TextTable(0, _CARRIERS, 0.0),)).to_json()})
     checker.check_model(model)
     return model.SerializeToString()
 
 
 def write_toy_bundle(
-    bundles: Path, version: int, *, contract: Contract = CONTRACT, golden_error: float = 0.0, model: bytes = b""
+    bundles: Path,
+    version: int,
+    *,
+    contract: Contract = CONTRACT,
+    golden_error: float = 0.0,
+    model: bytes = b"",
+    golden: bytes = b"",
+    libraries: dict[str, str] | None = None,
 ) -> Deployed:
     """Write version `version` into a bundle folder."""
     numbers = np.array([[400.0, 7.0], [100.0, np.nan]])
@@ -98,13 +92,13 @@ def write_toy_bundle(
         dagster_run_id="r1",
         algorithm="toy",
         metrics={"accuracy": 0.75},
-        libraries={},
+        libraries=libraries or {},
         files={},
     )
     contents = {
         MODEL_FILE: model or onnx_of(version),
         PROFILE_FILE: b"{}",
-        GOLDEN_FILE: GoldenRows(numbers, texts, scores).to_json(),
+        GOLDEN_FILE: golden or GoldenRows(numbers, texts, scores).to_json(),
     }
     return Deployed(str(version), write_bundle(bundles, manifest, contents))
 

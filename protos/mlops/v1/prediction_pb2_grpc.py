@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class PredictionServiceStub:
-    """Scores rows with the version of a model that is in production at that moment.
+    """Scores rows with the version of a model that is in production at that moment, or with one that the call names.
     """
 
     def __init__(self, channel):
@@ -53,7 +53,7 @@ class PredictionServiceStub:
 
 
 class PredictionServiceServicer:
-    """Scores rows with the version of a model that is in production at that moment.
+    """Scores rows with the version of a model that is in production at that moment, or with one that the call names.
     """
 
     def Predict(self, request, context):
@@ -71,7 +71,7 @@ class PredictionServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetModelInfo(self, request, context):
-        """Describe the version in production: contract, lineage, metrics.
+        """Describe a version: contract, lineage, metrics, how it came into production, who vouches for it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -104,7 +104,7 @@ def add_PredictionServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class PredictionService:
-    """Scores rows with the version of a model that is in production at that moment.
+    """Scores rows with the version of a model that is in production at that moment, or with one that the call names.
     """
 
     @staticmethod

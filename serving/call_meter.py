@@ -1,0 +1,111 @@
+"""Adds what calls leave behind to the metrics, many calls at a time: one call pays for one list append."""
+
+from collections import Counter as Counts
+from collections import OrderedDict, defaultdict
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from serving.errors import ContractError, ServingError
+from serving.formats.contract import Numbers, Texts
+from serving.metrics import (
+    CONFIDENCES,
+    LATENCY,
+    PREDICTIONS,
+    ROWS_PER_CALL,
+    SCORES,
+    UNUSUAL_VALUES,
+)
+from serving.scoring.loading import LoadedModel
+
+_MAXIMUM_VERSIONS = 16
+_KIND_OF_RULE = {
+    "is missing": "missing",
+    "is not one of its categories": "unseen_category",
+    "is not finite": "out_of_range",
+    "is out of range": "out_of_range",
+    "is not a whole number": "out_of_range",
+}
+
+
+class AnsweredCall(NamedTuple):
+    """What one call leaves behind; arrays have a row for each of its rows."""
+
+    model: LoadedModel
+    seconds: float
+    numbers: Numbers
+    texts: Texts
+    scores: Numbers
+
+
+class CallMeter:
+    """Counts calls; `flush` is called by one thread, the others by all."""
+
+    def __init__(self) -> None:
+        self._answered: list[AnsweredCall] = []
+        self._versions: OrderedDict[tuple[str, str], None] = OrderedDict()
+        self.answered = self._answered.append
+
+    def refused(self, model: LoadedModel, error: ServingError, *, status: str) -> None:
+        """Count one call that was not answered, and the values that are the reason."""
+        PREDICTIONS.labels(model.name, model.version, model.role, status).inc()
+        if isinstance(error, ContractError):
+            known = frozenset(model.contract.names)
+            for violation in error.violations:
+                kind = next((kind for rule, kind in _KIND_OF_RULE.items() if violation.rule.startswith(rule)), None)
+                if kind and violation.field in known:
+                    _count_unusual(model.name, violation.field, kind, violation.count)
+
+    def flush(self) -> None:
+        """Add all calls since the last flush to the metrics."""
+        # Each of the two statements is atomic; what is appended between them stays for the next flush.
+        taken = self._answered[:]
+        del self._answered[: len(taken)]
+        by_model: defaultdict[tuple[str, str, str], list[AnsweredCall]] = defaultdict(list)
+        for call in taken:
+            by_model[call.model.name, call.model.version, call.model.role].append(call)
+        for calls in by_model.values():
+            self._keep(calls[0].model)
+            _add(calls[0].model, calls)
+
+    def _keep(self, model: LoadedModel) -> None:
+        """Forget the label children of versions that have not answered for long; what they counted stays shown."""
+        answering = (model.name, model.version)
+        self._versions[answering] = None
+        self._versions.move_to_end(answering)
+        while len(self._versions) > _MAXIMUM_VERSIONS:
+            oldest, _ = self._versions.popitem(last=False)
+            for histogram in (LATENCY, SCORES, CONFIDENCES):
+                histogram.forget(*oldest)
+
+
+def _add(model: LoadedModel, calls: Sequence[AnsweredCall]) -> None:
+    scores = np.concatenate([call.scores for call in calls])
+    confidences = np.where(scores >= model.contract.threshold, scores, 1 - scores)
+    version = (model.name, model.version)
+    PREDICTIONS.labels(*version, model.role, "OK").inc(len(scores))
+    LATENCY.labels(*version).observe_many(np.array([call.seconds for call in calls]))
+    ROWS_PER_CALL.labels(model.name).observe_many(np.array([float(len(call.scores)) for call in calls]))
+    SCORES.labels(*version).observe_many(scores)
+    CONFIDENCES.labels(*version).observe_many(confidences)
+    _add_unusual(
+        model, np.concatenate([call.numbers for call in calls]), np.concatenate([call.texts for call in calls])
+    )
+
+
+def _add_unusual(model: LoadedModel, numbers: Numbers, texts: Texts) -> None:
+    missing = np.isnan(numbers).sum(axis=0).tolist()
+    for feature, count in zip(model.contract.numbers, missing, strict=True):
+        _count_unusual(model.name, feature.name, "missing", count)
+    for column, category in enumerate(model.contract.texts):
+        seen = Counts(texts[:, column].tolist())
+        absent = seen.pop("", 0)
+        unseen = sum(count for text, count in seen.items() if text not in category.categories)
+        _count_unusual(model.name, category.name, "missing", absent)
+        _count_unusual(model.name, category.name, "unseen_category", unseen)
+
+
+def _count_unusual(model: str, feature: str, kind: str, count: int) -> None:
+    if count:
+        UNUSUAL_VALUES.labels(model, feature, kind).inc(count)
