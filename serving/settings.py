@@ -1,7 +1,7 @@
 """Where and how this server runs; every field is an environment variable with the prefix `SERVING_`."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import AliasChoices, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -31,6 +31,12 @@ class ServingSettings(BaseSettings):
     release_store: Path = Field(default_factory=_inside_home("release_store"), description="Release chains, bundles.")
     lake: Path = Field(default_factory=_inside_home("lake"), description="Delta tables, <model>/<table>.")
     journals: Path = Field(default_factory=_inside_home("journals"), description="What is not yet in the lake.")
+    journal_quota_bytes: int = Field(
+        2 * 1024**3, ge=1024 * 1024, description="What all journals may hold; beyond it calls are UNAVAILABLE."
+    )
+    durability: Literal["process", "group"] = Field(
+        "process", description="What an answered prediction survives: the death of a process, or a loss of power too."
+    )
     cache: Path = Field(default_factory=_inside_home("cache"), description="The last known good models.")
     poll_seconds: float = Field(0.1, gt=0, le=0.2, description="Seconds between looks at the release chains.")
     seal_seconds: float = Field(0.5, gt=0, le=1, description="Greatest age of a journal segment before it is sealed.")

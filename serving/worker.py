@@ -48,7 +48,7 @@ class Worker:
 
     def __init__(self, settings: ServingSettings) -> None:
         self._settings = settings
-        self._journal = Journal(settings.journals, seal_seconds=settings.seal_seconds)
+        self._journal = Journal(settings.journals, seal_seconds=settings.seal_seconds, durability=settings.durability)
         self._host = ModelHost(ReleaseStore(settings.release_store), LastKnownGood(settings.cache))
         self._meter = CallMeter()
         self._health = health.HealthServicer()
