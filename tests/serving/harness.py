@@ -16,6 +16,7 @@ from typing import Any
 import psutil
 import pyarrow as pa
 from deltalake import DeltaTable
+from prometheus_client.parser import text_string_to_metric_families
 from pyarrow import fs
 
 from serving.client import Client
@@ -95,6 +96,12 @@ class RunningServer:
         except urllib.error.HTTPError as error:
             with error:
                 return error.code, error.read().decode()
+
+    def metric(self, name: str, **labels: str) -> float:
+        """Sum the samples of one name with these labels."""
+        families = text_string_to_metric_families(self.http("/metrics")[1])
+        samples = [sample for family in families for sample in family.samples]
+        return sum(s.value for s in samples if s.name == name and labels.items() <= s.labels.items())
 
     def children(self, module: str) -> list[psutil.Process]:
         found = []
