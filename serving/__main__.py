@@ -1,8 +1,9 @@
-"""`python -m serving`: start the server."""
+"""`python -m serving`: start the server, or run one of the commands beside it."""
 
 import argparse
 import sys
 
+from serving.commands import add_commands
 from serving.errors import SettingsError
 from serving.lifeline import prepare_process
 from serving.settings import ServingSettings, load_settings, variable_of
@@ -10,10 +11,13 @@ from serving.supervisor import Supervisor
 
 
 def main() -> int:
-    """Serve until SIGTERM or SIGINT; returns 2 for a setting that can not be used."""
-    _parser().parse_args()
-    prepare_process()
+    """Serve until SIGTERM or SIGINT, or run a command; returns 2 for a setting that can not be used."""
+    arguments = _parser().parse_args()
     try:
+        if "run" in arguments:
+            arguments.run(arguments)
+            return 0
+        prepare_process()
         supervisor = Supervisor(load_settings())
     except SettingsError as error:
         print(f"serving: {error}", file=sys.stderr)
@@ -26,12 +30,14 @@ def _parser() -> argparse.ArgumentParser:
         f"  {variable_of(name):34} {field.description} {_default(field.default)}".rstrip()
         for name, field in ServingSettings.model_fields.items()
     ]
-    return argparse.ArgumentParser(
+    parser = argparse.ArgumentParser(
         prog="python -m serving",
         description="Serve the promoted version of every model over gRPC until SIGTERM or Ctrl-C.",
         epilog="environment variables:\n" + "\n".join(lines),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    add_commands(parser)
+    return parser
 
 
 def _default(value: object) -> str:

@@ -19,14 +19,13 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from protos.mlops.v1 import control_pb2, control_pb2_grpc, feedback_pb2, feedback_pb2_grpc, prediction_pb2
 from protos.mlops.v1.prediction_pb2_grpc import PredictionServiceStub
-from serving.client_errors import error_of
+from serving.client_channel import NONE, Credentials, open_channel
+from serving.client_errors import error_of, seconds_to_retry
 from serving.client_values import column_of, maps_of, microseconds_of
 
 MAXIMUM_LABELS_A_CALL = 1000
 _FIRST_PAUSE_SECONDS = 0.05
 _LONGEST_PAUSE_SECONDS = 1.0
-# CANCELLED is what grpc's server says to a call that reaches it while it stops: the call was not accepted.
-_RETRIED = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED})
 
 Value = float | int | bool | str | None
 T = TypeVar("T")
@@ -78,9 +77,9 @@ class PendingPrediction:
         except grpc.FutureCancelledError:
             return self._again()
         except grpc.RpcError as error:
-            if error.code() in _RETRIED:
-                return self._again()
-            raise error_of(error) from None
+            if seconds_to_retry(error) is None:
+                raise error_of(error) from None
+            return self._again()
 
 
 class Client:
@@ -89,17 +88,25 @@ class Client:
     Args:
         address: `host:port`.
         timeout_seconds: Patience with one attempt.
-        retry_seconds: How long UNAVAILABLE is answered by asking again; 0: never.
+        retry_seconds: How long a server that is away or busy is asked again; 0: never.
         connections: Connections to open; each is answered by one worker.
+        credentials: For a server that asks for them.
+
+    Raises:
+        SettingsError: The credentials can not be used.
     """
 
     def __init__(
-        self, address: str, *, timeout_seconds: float = 10.0, retry_seconds: float = 10.0, connections: int = 1
+        self,
+        address: str,
+        *,
+        timeout_seconds: float = 10.0,
+        retry_seconds: float = 10.0,
+        connections: int = 1,
+        credentials: Credentials = NONE,
     ) -> None:
         self._timeout, self._patience = timeout_seconds, retry_seconds
-        options = [("grpc.use_local_subchannel_pool", 1), ("grpc.max_reconnect_backoff_ms", 300)]
-        options.append(("grpc.initial_reconnect_backoff_ms", 100))
-        self._channels = [grpc.insecure_channel(address, options) for _ in range(connections)]
+        self._channels = [open_channel(address, credentials) for _ in range(connections)]
         self._stubs = [PredictionServiceStub(channel) for channel in self._channels]  # type: ignore[no-untyped-call]
         self._turn = 0
         self._feedback = feedback_pb2_grpc.FeedbackServiceStub(self._channels[0])  # type: ignore[no-untyped-call]
@@ -261,9 +268,10 @@ class Client:
             try:
                 return call()
             except grpc.RpcError as error:
-                if not (retry and error.code() in _RETRIED and time.monotonic() + pause < deadline):
+                wait = seconds_to_retry(error) if retry else None
+                if wait is None or time.monotonic() + max(wait, pause) >= deadline:
                     raise error_of(error) from None
-            time.sleep(pause)
+            time.sleep(max(wait, pause))
             pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
 
 

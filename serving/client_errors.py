@@ -7,9 +7,20 @@ from grpc_status import rpc_status
 from serving import errors
 from serving.errors import CallError, ContractError, ServingError, Violation
 
+# CANCELLED is what grpc's server says to a call that reaches it while it stops: the call was not accepted.
+_RETRIED = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED})
+_RETRY_PUSHBACK = "grpc-retry-pushback-ms"
 _KINDS: dict[str, type[ServingError]] = {
     name: kind for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, ServingError)
 }
+
+
+def seconds_to_retry(error: grpc.RpcError) -> float | None:
+    """Return how long to stay away before the same call may be sent again, or None if it must not be."""
+    for trailer in error.trailing_metadata() or ():
+        if trailer.key == _RETRY_PUSHBACK and str(trailer.value).isdecimal():
+            return int(trailer.value) / 1000
+    return 0.0 if error.code() in _RETRIED else None
 
 
 def error_of(error: grpc.RpcError) -> ServingError:

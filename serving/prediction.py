@@ -34,6 +34,8 @@ class PredictionCall(NamedTuple):
     request_id: str
     entity_keys: list[str]
     event_times_us: list[int]
+    identity: str = ""
+    """Who asks: request ids of different callers have nothing to do with each other."""
 
 
 class PredictionAnswer(NamedTuple):
@@ -76,7 +78,7 @@ class Predictions:
         if not call.request_id:
             return self._score(call, model, rows, received_at, began)
         return self._recent.once(
-            (call.model, call.request_id),
+            (call.identity, call.model, call.request_id),
             _payload_digest(call, rows),
             lambda: self._score(call, model, rows, received_at, began),
             rows=len(rows.numbers),

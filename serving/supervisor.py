@@ -19,6 +19,7 @@ from serving.child import Child
 from serving.errors import SettingsError
 from serving.journal.backlog import Quota
 from serving.observation import Observation
+from serving.security.protection import check_protection
 from serving.settings import ServingSettings, address_of, variable_of
 from serving.ticker import Ticker
 
@@ -37,8 +38,9 @@ class Supervisor:
         """Claim the home and the ports.
 
         Raises:
-            SettingsError: Something is taken or not permitted; names it and the mend.
+            SettingsError: Something is taken, not permitted or not protected; names it and the mend.
         """
+        check_protection(settings)
         _prepare_folders(settings)
         self._claim = _claim_home(settings)
         self._reserved, port = _reserve_port(settings)
@@ -100,7 +102,7 @@ class Supervisor:
         settings = self._settings
         addresses = {
             "address": settings.address,
-            "metrics": f"http://{address_of(settings.host, self._observation.port)}",
+            "metrics": f"http://{address_of(settings.metrics_host, self._observation.port)}",
             "pid": os.getpid(),
         }
         temporary = settings.address_file.with_suffix(".tmp")
@@ -110,7 +112,7 @@ class Supervisor:
 
     def _observe(self) -> Observation:
         settings = self._settings
-        address = (settings.host, settings.metrics_port)
+        address = (settings.metrics_host, settings.metrics_port)
         try:
             return Observation(
                 address, metrics=settings.metrics_folder, journals=settings.journals, ready=lambda: self.ready
@@ -175,7 +177,7 @@ def _reserve_port(settings: ServingSettings) -> tuple[socket.socket, int]:
 def _address_error(setting: str, address: tuple[str, int], error: OSError) -> SettingsError:
     variable = variable_of(setting)
     if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
-        mend = f"set {variable_of('host')} to an address of this machine"
+        mend = f"set {variable_of(setting.replace('port', 'host'))} to an address of this machine"
     elif error.errno == errno.EACCES:
         mend = f"set {variable} to a port above 1023"
     else:

@@ -3,18 +3,18 @@
 import logging
 import sys
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from types import ModuleType
 
-import grpc
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
+from google.protobuf.descriptor import ServiceDescriptor
+from grpc_health.v1 import health, health_pb2
+from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 from protos.mlops.v1 import control_pb2, feedback_pb2, prediction_pb2
 from serving.api.control import ControlServicer
 from serving.api.feedback import FeedbackServicer
 from serving.api.grpc_status import status_name_of
 from serving.api.prediction import PredictionServicer
-from serving.api.services import add_service
+from serving.api.server import ApiServer
 from serving.call_meter import CallMeter
 from serving.errors import ServingError
 from serving.feedback import Feedback, PredictionLog
@@ -31,14 +31,6 @@ from serving.ticker import Ticker
 
 _WATCH_SECONDS = 0.1
 _FLUSH_SECONDS = 0.1
-_SERVICES = [
-    file.DESCRIPTOR.services_by_name[name]
-    for file, name in (
-        (prediction_pb2, "PredictionService"),
-        (feedback_pb2, "FeedbackService"),
-        (control_pb2, "ControlService"),
-    )
-]
 
 _log = logging.getLogger(__name__)
 
@@ -54,7 +46,7 @@ class Worker:
         self._health = health.HealthServicer()
         self._health.set("", health_pb2.HealthCheckResponse.NOT_SERVING)
         self._healthy: dict[str, bool] = {}
-        self._server = self._build()
+        self._server = ApiServer(settings, self._servicers().items())
         self._tickers = [
             Ticker(self._host.poll, seconds=settings.poll_seconds, name="release-poller"),
             Ticker(self._journal.tick, seconds=settings.seal_seconds / 5, name="journal-ticker"),
@@ -64,7 +56,6 @@ class Worker:
     def start(self) -> None:
         """Load what is promoted, then listen."""
         self._host.poll()
-        self._server.add_insecure_port(self._settings.address)
         self._server.start()
         for ticker in self._tickers:
             ticker.start()
@@ -78,7 +69,7 @@ class Worker:
     def drain(self) -> int:
         """Answer what was accepted, then seal the journal; returns the exit code."""
         self._report(writable=False)
-        self._server.stop(self._settings.grace_seconds).wait()
+        self._server.stop(self._settings.grace_seconds)
         for ticker in self._tickers:
             ticker.stop()
         self._meter.flush()
@@ -98,35 +89,28 @@ class Worker:
             tell(state="ready" if now[""] else "listening")
         self._healthy = now | gone
 
-    def _build(self) -> grpc.Server:
+    def _servicers(self) -> dict[ServiceDescriptor, object]:
         settings = self._settings
-        server = grpc_server(settings)
         predictions = Predictions(self._host, self._journal, self._meter, status_of=status_name_of)
-        feedback = Feedback(self._host, self._journal)
         log = PredictionLog(settings.lake, settings.journals)
-        servicers = (
-            PredictionServicer(predictions, self._host),
-            FeedbackServicer(feedback, log, self._host),
-            ControlServicer(Orchestrator(settings)),
-        )
-        for service, servicer in zip(_SERVICES, servicers, strict=True):
-            add_service(server, service, servicer)
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
-        names = [service.full_name for service in _SERVICES]
-        reflection.enable_server_reflection([*names, health.SERVICE_NAME, reflection.SERVICE_NAME], server)
-        return server
+        servicers: dict[ServiceDescriptor, object] = {
+            _service(prediction_pb2, "PredictionService"): PredictionServicer(predictions, self._host),
+            _service(feedback_pb2, "FeedbackService"): FeedbackServicer(
+                Feedback(self._host, self._journal), log, self._host
+            ),
+            _service(control_pb2, "ControlService"): ControlServicer(Orchestrator(settings)),
+            _service(health_pb2, "Health"): self._health,
+        }
+        if settings.reflection_access != "off":
+            names = [service.full_name for service in servicers]
+            servicer = reflection.ReflectionServicer([*names, reflection.SERVICE_NAME])
+            servicers[_service(reflection_pb2, "ServerReflection")] = servicer
+        return servicers
 
 
-def grpc_server(settings: ServingSettings) -> grpc.Server:
-    """Return a server without services."""
-    return grpc.server(
-        ThreadPoolExecutor(settings.threads, thread_name_prefix="call"),
-        options=[
-            ("grpc.so_reuseport", 1),
-            ("grpc.max_receive_message_length", settings.maximum_message_bytes),
-            ("grpc.max_send_message_length", settings.maximum_message_bytes),
-        ],
-    )
+def _service(file: ModuleType, name: str) -> ServiceDescriptor:
+    service: ServiceDescriptor = file.DESCRIPTOR.services_by_name[name]
+    return service
 
 
 def main() -> int:

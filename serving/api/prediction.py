@@ -10,6 +10,7 @@ from serving.api import codec
 from serving.formats.contract import Contract
 from serving.prediction import Predictions
 from serving.scoring.host import LoadedModel, ModelHost
+from serving.security.identity import CALLER
 
 
 class PredictionServicer(pb_grpc.PredictionServiceServicer):
@@ -20,13 +21,13 @@ class PredictionServicer(pb_grpc.PredictionServiceServicer):
 
     def Predict(self, request: pb.PredictRequest, context: grpc.ServicerContext) -> pb.PredictResponse:  # noqa: N802
         """Score one row."""
-        return codec.response_of_one(self._predictions.predict(codec.call_of_one(request)))
+        return codec.response_of_one(self._predictions.predict(codec.call_of_one(request, CALLER.get().name)))
 
     def PredictBatch(  # noqa: N802
         self, request: pb.PredictBatchRequest, context: grpc.ServicerContext
     ) -> pb.PredictBatchResponse:
         """Score 1 to 1000 rows."""
-        return codec.response_of_batch(self._predictions.predict(codec.call_of_batch(request)))
+        return codec.response_of_batch(self._predictions.predict(codec.call_of_batch(request, CALLER.get().name)))
 
     def GetModelInfo(  # noqa: N802
         self, request: pb.GetModelInfoRequest, context: grpc.ServicerContext

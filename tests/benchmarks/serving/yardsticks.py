@@ -13,11 +13,11 @@ import grpc
 import numpy as np
 
 from protos.mlops.v1 import prediction_pb2 as pb
+from serving.api.server import grpc_server
 from serving.formats.bundle import open_bundle
 from serving.formats.contract import Contract
 from serving.scoring.predictor import Predictor
 from serving.settings import ServingSettings
-from serving.worker import grpc_server
 
 PREDICT = "/mlops.v1.PredictionService/Predict"
 _ID = "00000000-0000-7000-8000-000000000000"

@@ -1,0 +1,36 @@
+"""What every method that this server answers asks of its caller, and what it may cost: the one table."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from serving.security.identity import Scope
+
+PoolName = Literal["scoring", "waiting", "streams", "probes"]
+"""Threads are kept apart so that one kind of call can not starve another: what computes, what waits for the lake or
+for Dagster, what keeps its thread for as long as a client likes, and what tells whether the server is well."""
+
+_KIB = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class MethodPolicy:
+    """The terms of one method; `audited` calls change something outside of this server."""
+
+    scope: Scope
+    pool: PoolName
+    maximum_bytes: int
+    """Of one request message; the limit of the transport holds as well."""
+    audited: bool = False
+
+
+METHODS: dict[str, MethodPolicy] = {
+    "/mlops.v1.PredictionService/Predict": MethodPolicy("predict", "scoring", 256 * _KIB),
+    "/mlops.v1.PredictionService/PredictBatch": MethodPolicy("predict", "scoring", 4096 * _KIB),
+    "/mlops.v1.PredictionService/GetModelInfo": MethodPolicy("predict", "scoring", 4 * _KIB),
+    "/mlops.v1.FeedbackService/SubmitFeedback": MethodPolicy("feedback", "scoring", 1024 * _KIB),
+    "/mlops.v1.FeedbackService/GetPrediction": MethodPolicy("feedback", "waiting", 4 * _KIB),
+    "/mlops.v1.ControlService/TriggerRetraining": MethodPolicy("operate", "waiting", 8 * _KIB, audited=True),
+    "/grpc.health.v1.Health/Check": MethodPolicy("health", "probes", 4 * _KIB),
+    "/grpc.health.v1.Health/Watch": MethodPolicy("health", "streams", 4 * _KIB),
+    "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": MethodPolicy("reflection", "streams", 4 * _KIB),
+}

@@ -1,0 +1,100 @@
+"""The gRPC server of one worker: its port, its threads, its gate, and what it keeps an eye on."""
+
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+
+import grpc
+from google.protobuf.descriptor import ServiceDescriptor
+
+from serving.api.call_pools import call_pools
+from serving.api.gate import gate_of
+from serving.api.method_handlers import MethodHandlers
+from serving.api.services import Services
+from serving.metrics import CALLS_IN_FLIGHT
+from serving.security.audit import AuditLog
+from serving.security.authentication import authenticator_of
+from serving.security.tls import server_certificate_of
+from serving.settings import ServingSettings
+from serving.ticker import Ticker
+
+_WATCH_SECONDS = 0.5
+_CREDENTIALS_SECONDS = 1.0
+_ONLY_UNCOMPRESSED = 1
+"""Bit set of gRPC's compression algorithms: a small compressed request could become a large one."""
+
+
+class ApiServer:
+    """Answers calls from `start` to `stop`."""
+
+    def __init__(self, settings: ServingSettings, servicers: Iterable[tuple[ServiceDescriptor, object]]) -> None:
+        """Read the credentials and prepare the methods.
+
+        Raises:
+            SettingsError: A file that the settings name can not be used.
+        """
+        self._address = settings.address
+        self._certificate = server_certificate_of(settings)
+        self._authenticator = authenticator_of(settings)
+        self._pools = call_pools(settings)
+        gate = gate_of(settings, self._authenticator)
+        self._handlers = MethodHandlers(settings, gate)
+        services = Services(gate, self._handlers, self._pools, AuditLog(settings.audit_log))
+        for service, servicer in servicers:
+            services.add(service, servicer)
+        self._server = grpc.server(self._pools["scoring"], handlers=[services], options=_options(settings))
+        self._tickers = [Ticker(self._watch, seconds=_WATCH_SECONDS, name="api-watch")]
+        if self._authenticator is not None:
+            self._tickers.append(Ticker(self._authenticator.refresh, seconds=_CREDENTIALS_SECONDS, name="credentials"))
+
+    def start(self) -> int:
+        """Open the port and answer; returns its number.
+
+        Raises:
+            RuntimeError: The port can not be opened.
+        """
+        if self._authenticator is not None:
+            self._authenticator.refresh()
+        if self._certificate is None:
+            port = self._server.add_insecure_port(self._address)
+        else:
+            port = self._server.add_secure_port(self._address, self._certificate.credentials())
+        self._server.start()
+        for ticker in self._tickers:
+            ticker.start()
+        return port
+
+    def stop(self, grace_seconds: float) -> None:
+        """Take no more calls, and return when those that were taken are answered or the time is over."""
+        self._server.stop(grace_seconds).wait()
+        for ticker in self._tickers:
+            ticker.stop()
+
+    def _watch(self) -> None:
+        self._handlers.tick()
+        for name, pool in self._pools.items():
+            CALLS_IN_FLIGHT.labels(name).set(pool.calls)
+        if self._certificate is not None:
+            self._certificate.refresh()
+
+
+def grpc_server(settings: ServingSettings) -> grpc.Server:
+    """Return a server without services: what benchmarks compare with."""
+    return grpc.server(ThreadPoolExecutor(settings.threads), options=_options(settings))
+
+
+def _options(settings: ServingSettings) -> list[tuple[str, int]]:
+    places = settings.threads + settings.queue
+    return [
+        ("grpc.so_reuseport", 1),
+        ("grpc.max_receive_message_length", settings.maximum_message_bytes),
+        ("grpc.max_send_message_length", settings.maximum_message_bytes),
+        ("grpc.compression_enabled_algorithms_bitset", _ONLY_UNCOMPRESSED),
+        # What comes faster than the gate can refuse it is refused by gRPC's core, without a line of Python.
+        ("grpc.server.max_pending_requests", places),
+        ("grpc.server.max_pending_requests_hard_limit", 2 * places),
+        # One connection can not take all places and those behind it: its client library holds the rest back.
+        ("grpc.max_concurrent_streams", places + settings.streams),
+        ("grpc.keepalive_time_ms", 60_000),
+        ("grpc.keepalive_timeout_ms", 20_000),
+        ("grpc.server_handshake_timeout_ms", 10_000),
+    ]
