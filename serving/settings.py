@@ -71,6 +71,7 @@ class ServingSettings(BaseSettings):
     audit_log: Path = Field(
         default_factory=_inside_home("audit/control.jsonl"), description="Who asked for which control call, and when."
     )
+    log_format: Literal["text", "json"] = Field("text", description="Lines on standard error: text or JSON objects.")
     dagster_url: str = Field(
         "http://127.0.0.1:3000",
         validation_alias=AliasChoices("SERVING_DAGSTER_URL", "MLOPS_DAGSTER_URL"),

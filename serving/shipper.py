@@ -7,7 +7,8 @@ import time
 
 from serving.journal.recover import journal_folders, locked
 from serving.journal.ship import Shipment, Shipper
-from serving.lifeline import prepare_process, stop_event, tell
+from serving.lifeline import keep_pandas_out, stop_event, tell
+from serving.logs import configure_logging
 from serving.metrics import SHIP_FAILURES, SHIPPED_ROWS
 from serving.settings import ServingSettings, load_settings
 
@@ -22,9 +23,10 @@ _log = logging.getLogger(__name__)
 
 def main() -> int:
     """Ship until the supervisor lets go, then ship what the workers leave behind."""
-    prepare_process()
+    keep_pandas_out()
     stopping = stop_event(on_terminate=False)
     settings = load_settings()
+    configure_logging(settings.log_format, role="shipper")
     settings.journals.mkdir(parents=True, exist_ok=True)
     shipper = Shipper(settings.journals, settings.lake, durability=settings.durability)
     waited = False

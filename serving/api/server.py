@@ -65,7 +65,9 @@ class ApiServer:
 
     def stop(self, grace_seconds: float) -> None:
         """Take no more calls, and return when those that were taken are answered or the time is over."""
-        self._server.stop(grace_seconds).wait()
+        stopped = self._server.stop(grace_seconds)
+        self._handlers.drain()
+        stopped.wait()
         for ticker in self._tickers:
             ticker.stop()
 

@@ -58,9 +58,14 @@ class Journal:
         self.lost = False
 
     @property
+    def trouble(self) -> str:
+        """Why the next record is not likely to be taken; empty if it is."""
+        return self._refusal or (f"the journal in {self._root} has no room" if self._full else "")
+
+    @property
     def writable(self) -> bool:
         """Whether the next record is likely to be taken."""
-        return not (self._full or self._refusal)
+        return not self.trouble
 
     def append(self, record: journal_pb2.JournalRecord, contract: Contract | None = None, *, rows: int) -> None:
         """Write one record; it is as safe as the journal's durability says when this returns.
