@@ -8,7 +8,7 @@ Example:
 
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from types import TracebackType
@@ -20,8 +20,10 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from protos.mlops.v1 import control_pb2, control_pb2_grpc, feedback_pb2, feedback_pb2_grpc, prediction_pb2
 from protos.mlops.v1.prediction_pb2_grpc import PredictionServiceStub
 from serving.client_channel import NONE, Credentials, open_channel
-from serving.client_errors import error_of, seconds_to_retry
+from serving.client_errors import error_of, error_of_status, seconds_to_retry
+from serving.client_stream import Row, stream_answers
 from serving.client_values import column_of, maps_of, microseconds_of
+from serving.errors import ServingError
 
 MAXIMUM_LABELS_A_CALL = 1000
 _FIRST_PAUSE_SECONDS = 0.05
@@ -145,6 +147,22 @@ class Client:
         request = self._request_of(model, row, entity_key, event_time, request_id)
         call = self._stub().Predict.future(request, timeout=self._timeout)
         return PendingPrediction(call, lambda: self._predict(request))
+
+    def predict_stream(self, model: str, rows: Iterable[Row]) -> Iterator[Prediction | ServingError]:
+        """Score rows one after the other over one call, and give their answers in the same order.
+
+        A row that is refused has its error as the answer. Rows are read on another thread, as fast as the server
+        takes them; a server that stops is followed by the next without a row lost or logged twice.
+
+        Raises:
+            ServingError: The server could not be reached, or refused more than a row.
+        """
+        requests = (
+            self._request_of(model, row.features, row.entity_key, row.event_time, row.request_id) for row in rows
+        )
+        stub = self._stub()
+        for answer in stream_answers(stub.PredictStream, requests, retry_seconds=self._patience):
+            yield error_of_status(answer.error) if answer.HasField("error") else _prediction_of(answer.prediction)
 
     def predict_batch(
         self,

@@ -26,6 +26,7 @@ class MethodPolicy:
 METHODS: dict[str, MethodPolicy] = {
     "/mlops.v1.PredictionService/Predict": MethodPolicy("predict", "scoring", 256 * _KIB),
     "/mlops.v1.PredictionService/PredictBatch": MethodPolicy("predict", "scoring", 4096 * _KIB),
+    "/mlops.v1.PredictionService/PredictStream": MethodPolicy("predict", "streams", 256 * _KIB),
     "/mlops.v1.PredictionService/GetModelInfo": MethodPolicy("predict", "scoring", 4 * _KIB),
     "/mlops.v1.FeedbackService/SubmitFeedback": MethodPolicy("feedback", "scoring", 1024 * _KIB),
     "/mlops.v1.FeedbackService/GetPrediction": MethodPolicy("feedback", "waiting", 4 * _KIB),

@@ -1,5 +1,6 @@
 """Answers `mlops.v1.PredictionService`: decode, delegate, encode."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import grpc
@@ -7,6 +8,8 @@ import grpc
 from protos.mlops.v1 import prediction_pb2 as pb
 from protos.mlops.v1 import prediction_pb2_grpc as pb_grpc
 from serving.api import codec
+from serving.api.grpc_status import status_message_of, status_of
+from serving.errors import ServingError
 from serving.formats.contract import Contract
 from serving.prediction import Predictions
 from serving.scoring.host import LoadedModel, ModelHost
@@ -28,6 +31,22 @@ class PredictionServicer(pb_grpc.PredictionServiceServicer):
     ) -> pb.PredictBatchResponse:
         """Score 1 to 1000 rows."""
         return codec.response_of_batch(self._predictions.predict(codec.call_of_batch(request, CALLER.get().name)))
+
+    def PredictStream(  # noqa: N802
+        self, requests: Iterator[pb.PredictRequest], context: grpc.ServicerContext
+    ) -> Iterator[pb.PredictStreamResponse]:
+        """Score rows one by one; what is wrong with a row is the answer to it."""
+        for request in requests:
+            yield self._answer_in_stream(request)
+
+    def _answer_in_stream(self, request: pb.PredictRequest) -> pb.PredictStreamResponse:
+        try:
+            answer = self._predictions.predict(codec.call_of_one(request))
+        except ServingError as error:
+            if status_of(error) is grpc.StatusCode.UNAVAILABLE:
+                raise  # the server's trouble, not the row's: the client sends it again, to another one or later
+            return pb.PredictStreamResponse(error=status_message_of(error))
+        return pb.PredictStreamResponse(prediction=codec.response_of_one(answer))
 
     def GetModelInfo(  # noqa: N802
         self, request: pb.GetModelInfoRequest, context: grpc.ServicerContext

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -32,6 +33,12 @@ def eventually(condition: Callable[[], Any], *, seconds: float = 15.0, what: str
         assert time.monotonic() < deadline, f"{what} did not happen in {seconds} s"
         time.sleep(0.02)
     return found
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on, for a server that is to come back on it."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return probe.getsockname()[1]
 
 
 def read_table(path: Path) -> pa.Table | None:
