@@ -13,7 +13,7 @@ from google.protobuf.message import DecodeError
 
 from protos.mlops.v1 import journal_pb2
 from serving.journal.append import LOCK_FILE
-from serving.journal.segment import Segment, read_records, rows_of, sealed_path, segments_of
+from serving.journal.segment import Segment, frame, read_records, rows_of, sealed_path, segments_of
 
 QUARANTINE = "quarantine"
 _UNBORN_SECONDS = 60
@@ -83,13 +83,14 @@ def _seal_of_the_dead(segment: Segment) -> None:
     content = segment.path.read_bytes()
     records = read_records(content)
     try:
-        rows = sum(rows_of(journal_pb2.JournalRecord.FromString(payload)) for payload in records.payloads)
+        good = [journal_pb2.JournalRecord.FromString(payload) for payload in records.payloads]
     except DecodeError as error:
         quarantine(segment, str(error))
         return
     if records.damaged:
         # Not a write that stopped half-way: whole records may stand behind the bad one, so nothing is thrown away.
-        _set_aside(segment, content[records.valid_bytes :])
+        contracts = [frame(record.SerializeToString()) for record in good if record.HasField("contract")]
+        _set_aside(segment, b"".join(contracts) + content[records.valid_bytes :])
     elif records.torn:
         _log.warning("journal %s: cut %d torn bytes", segment.path, len(content) - records.valid_bytes)
     if not records.valid_bytes:
@@ -97,16 +98,17 @@ def _seal_of_the_dead(segment: Segment) -> None:
         return
     if not records.whole:
         os.truncate(segment.path, records.valid_bytes)
+    rows = sum(map(rows_of, good))
     segment.path.rename(sealed_path(segment.path.parent, segment.number, rows=rows))
 
 
 def _set_aside(segment: Segment, rest: bytes) -> None:
+    """Keep what stands behind the damage, with the contracts that it refers to."""
     target = _place_in_quarantine(segment)
     target.write_bytes(rest)
     _log.error(
-        "journal %s is damaged: its last %d bytes are in %s, their records are NOT in the lake",
+        "journal %s is damaged: its end is set aside in %s, the records in it are NOT in the lake",
         segment.path,
-        len(rest),
         target,
     )
 

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from protos.mlops.v1 import journal_pb2
 
-_HEADER = struct.Struct("<II")
+HEADER = struct.Struct("<II")
+"""Length of the payload, checksum of length and payload."""
 _NAME = re.compile(r"(\d{12})\.(?:open|(\d+)\.seg)")
 _ID_BYTES = 16
 
@@ -78,7 +79,7 @@ def rows_of(record: journal_pb2.JournalRecord) -> int:
 def frame(payload: bytes) -> bytes:
     """Return the record that carries `payload`."""
     length = len(payload)
-    return _HEADER.pack(length, zlib.crc32(payload, length)) + payload
+    return HEADER.pack(length, zlib.crc32(payload, length)) + payload
 
 
 def read_records(content: bytes) -> Records:
@@ -91,10 +92,10 @@ def read_records(content: bytes) -> Records:
     payloads: list[bytes] = []
     position, end = 0, len(content)
     while position < end:
-        start = position + _HEADER.size
+        start = position + HEADER.size
         if start > end:
             return Records(payloads, position, torn=True)
-        length, checksum = _HEADER.unpack_from(content, position)
+        length, checksum = HEADER.unpack_from(content, position)
         if length > end - start:
             return Records(payloads, position, torn=True)
         payload = content[start : start + length]

@@ -146,7 +146,7 @@ def test_a_dead_workers_damaged_segment_keeps_what_stands_before_the_damage_and_
     assert adopt(folder)
     (rest,) = (tmp_path / "dead" / "quarantine").iterdir()
     kept = sealed(tmp_path / "dead")[0].path.read_bytes()
-    assert kept + rest.read_bytes() == content
+    assert rest.read_bytes().endswith(content[len(kept) :])
     assert ids_in(tmp_path / "dead") == ids[:4]
     assert "NOT in the lake" in caplog.text
 

@@ -178,27 +178,6 @@ def test_a_sealed_segment_with_a_record_that_is_no_record_does_not_stop_the_othe
     assert len(list((house.journals / "quarantine").iterdir())) == 1
 
 
-def test_what_was_set_aside_can_be_given_back_and_arrives_once(house: House):
-    """The repair that docs/how-to/operate-the-server.md describes."""
-    ids = house.sealed_predictions()
-    segment = sealed(house.journals)[0].path
-    good = segment.read_bytes()
-    segment.write_bytes(good[:100] + b"x" + good[101:])
-    house.sealed_predictions()
-    house.shipper.ship()
-    (kept,) = (house.journals / "quarantine").iterdir()
-    kept.write_bytes(good)
-    repaired = house.journals / "repaired"
-    repaired.mkdir()
-    (repaired / "lock").touch()
-    kept.rename(repaired / "000000000001.open")
-    for _ in range(3):
-        house.shipper.ship()
-    assert set(ids) < set(house.shipped())
-    assert len(house.shipped()) == 6
-    assert not repaired.exists()
-
-
 def test_a_segment_that_cannot_be_read_holds_up_its_own_journal_only(house: House):
     ids = house.sealed_predictions()
     segment = sealed(house.journals)[0].path
