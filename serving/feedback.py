@@ -13,6 +13,7 @@ from deltalake.exceptions import DeltaError
 
 from protos.mlops.v1 import journal_pb2
 from serving.errors import ContractError, LakeError, PredictionNotFoundError, Violation
+from serving.formats.release import require_model_name
 from serving.identifiers import now_us, received_date_of
 from serving.journal.append import Journal
 from serving.journal.decode import tables_of
@@ -80,10 +81,11 @@ class PredictionLog:
         """Return the columns of a prediction.
 
         Raises:
-            ContractError: It is not a UUID.
+            ContractError: It is not a UUID, or that is no name of a model.
             PredictionNotFoundError: It is unknown or not shipped yet.
             LakeError: It is in no journal, and the lake can not be read.
         """
+        require_model_name(model)
         parsed = _uuid(prediction_id)
         if parsed is None:
             raise ContractError([Violation("prediction_id", "is not a UUID", value=repr(prediction_id[:40]))])

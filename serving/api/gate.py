@@ -13,7 +13,7 @@ from serving.errors import (
 )
 from serving.metrics import CALLS_REFUSED
 from serving.security.authentication import Authenticator
-from serving.security.identity import CALLER, EVERY_SCOPE, UNKNOWN, Identity, Scope
+from serving.security.identity import CALLER, EVERY_SCOPE, Identity, Scope
 from serving.security.rate_limit import RateLimit
 from serving.settings import ServingSettings
 
@@ -45,7 +45,6 @@ class Gate:
             PermissionDeniedError: Its token is good for other methods.
             OverloadError: Its caller has had its share.
         """
-        CALLER.set(UNKNOWN)
         caller = self._anonymous
         if self._authenticator is not None:
             caller = self._authenticator.identify(metadata) or caller

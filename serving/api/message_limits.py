@@ -113,7 +113,7 @@ def _count(content: bytes, shape: Shape) -> None:
                     if inner is None:
                         n_packed = len(content[at : at + length].translate(None, _CONTINUED))
                         room -= n_packed // _PACKED_PER_ELEMENT
-                    elif inner is not _PLAIN:
+                    elif inner is not _PLAIN and length:
                         spans.append((at, at + length, inner))
                     at += length
                 elif wire_type == 0:

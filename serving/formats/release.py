@@ -14,10 +14,20 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from serving.errors import ReleaseConflictError, ReleaseError
+from serving.errors import ContractError, ReleaseConflictError, ReleaseError, Violation
 
 Action = Literal["promote", "refuse", "rollback"]
 MODEL_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
+
+
+def require_model_name(text: str) -> None:
+    """Raise unless a text from outside can be a model's name, before anything is looked up or opened by it.
+
+    Raises:
+        ContractError: It can not.
+    """
+    if not MODEL_NAME.fullmatch(text):
+        raise ContractError([Violation("model", "is not a model name: lower case letters, digits and _")])
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from functools import cached_property
 from serving.errors import BundleError, ModelNotFoundError, ModelUnavailableError, ReleaseError, ServingError
 from serving.formats.bundle import Bundle, Manifest, open_bundle
 from serving.formats.contract import Contract
-from serving.formats.release import Release, ReleaseStore
+from serving.formats.release import Release, ReleaseStore, require_model_name
 from serving.metrics import BUNDLE_FAILURES, STALE, SWAP_SECONDS
 from serving.scoring.last_known_good import LastKnownGood
 from serving.scoring.predictor import Predictor
@@ -58,13 +58,15 @@ class ModelHost:
         Raises:
             ModelUnavailableError: The model is known, but no version of it is loaded.
             ModelNotFoundError: No release of it was ever seen.
+            ContractError: That is no name of a model.
         """
         try:
             return self._loaded[name]
         except KeyError:
             if name in self._seen:
                 raise ModelUnavailableError(f"no version of {name} is loaded") from None
-            raise ModelNotFoundError(f"no model {name[:80]!r} here") from None
+            require_model_name(name)
+            raise ModelNotFoundError(f"no model {name!r} here") from None
 
     @property
     def names(self) -> list[str]:

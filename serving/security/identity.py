@@ -1,7 +1,6 @@
 """Who calls, and what they may do."""
 
 import re
-import time
 from collections.abc import Iterable
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -31,11 +30,6 @@ class Identity:
     scopes: frozenset[Scope]
     expires_at: float = float("inf")
     credential: bytes = b""
-
-    @property
-    def expired(self) -> bool:
-        """Whether its time is over."""
-        return time.time() >= self.expires_at
 
 
 UNKNOWN = Identity("", frozenset())

@@ -20,7 +20,6 @@ _ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "E
 _REQUIRED_CLAIMS = ("exp", "iss", "aud", "sub")
 _LEEWAY_SECONDS = 10
 _MAXIMUM_SUBJECT = 200
-_MAXIMUM_REMEMBERED = 10_000
 _FETCH_SECONDS = 300.0
 _RETRY_SECONDS = 30.0
 _FETCH_TIMEOUT_SECONDS = 5.0
@@ -32,7 +31,7 @@ class JwtVerifier:
     """Checks signature, issuer, audience and time; keeps the keys up to date when `refresh` is called.
 
     Checking happens on the thread that takes calls in, so nothing here waits for a network: an unknown key is refused
-    and asked for by the next `refresh`. A token is checked once (about 0.1 ms) and remembered until it expires.
+    and asked for by the next `refresh`. A check takes about 0.1 ms.
     """
 
     def __init__(self, keys: str, *, issuer: str, audience: str) -> None:
@@ -51,41 +50,33 @@ class JwtVerifier:
         self._path = Path(keys)
         self._stamp: Stamp = ()
         self._keys: list[jwt.PyJWK] = []
-        self._known: dict[bytes, Identity] = {}
         self._next_fetch = self._last_fetch = 0.0
         if not self._url:
             self._stamp = stamp_of(self._path)
             self._keys = _keys_in(self._path)
 
-    def identify(self, token: str, digest: bytes) -> Identity:
-        """Return who presents a token.
-
-        Args:
-            token: The compact form.
-            digest: Its sha256, by which it is remembered.
+    def identify(self, token: str) -> Identity:
+        """Return who presents a token in its compact form.
 
         Raises:
             UnauthenticatedError: It is not good; says why without repeating any of it.
         """
-        known = self._known
-        identity = known.get(digest)
-        if identity is None:
-            identity = _identity_of(self._claims(token))
-            if len(known) >= _MAXIMUM_REMEMBERED:
-                known.clear()
-            known[digest] = identity
-        return identity
+        return _identity_of(self._claims(token))
 
-    def refresh(self) -> None:
-        """Follow the keys: a file when it changes, a URL every five minutes, or 30 s after an unknown key was met."""
+    def refresh(self) -> bool:
+        """Follow the keys: a file when it changes, a URL every five minutes, or 30 s after an unknown key was met.
+
+        Returns:
+            Whether the keys were read again.
+        """
         try:
             keys = self._fetched() if self._url else self._reread()
         except (SettingsError, PyJWTError, OSError, ValueError) as error:
             _log.error("the keys for JWTs can not be read: %s; those read before stay", error)
-            return
+            return False
         if keys is not None:
-            # A new dictionary: a check that is under way may still write to the old one, with a key that has gone.
-            self._keys, self._known = keys, {}
+            self._keys = keys
+        return keys is not None
 
     def _reread(self) -> list[jwt.PyJWK] | None:
         stamp = stamp_of(self._path)

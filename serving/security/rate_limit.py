@@ -31,14 +31,15 @@ class RateLimit:
         """
         now = time.monotonic()
         with self._lock:
-            full_at = max(self._full_at.get(name, now), now) + self._interval
-            wait = full_at - now - self._tolerance
+            full_at = self._full_at.get(name, 0.0)
+            full_at = max(full_at, now)
+            wait = full_at + self._interval - now - self._tolerance
             if wait <= 0:
                 if len(self._full_at) >= _MAXIMUM_NAMES:
                     self._forget_full(now)
-                self._full_at[name] = full_at
-        if wait > 0:
-            raise OverloadError(f"{name} has had its share of calls for now", retry_after_seconds=wait)
+                self._full_at[name] = full_at + self._interval
+                return
+        raise OverloadError(f"{name} has had its share of calls for now", retry_after_seconds=wait)
 
     def wait(self, name: str, *, at_most_seconds: float) -> None:
         """Take one call out of an identity's bucket as soon as there is one.

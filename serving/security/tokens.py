@@ -70,23 +70,24 @@ class AcceptedTokens:
         """Return who owns the token with this sha256."""
         return self._identities.get(digest)
 
-    def refresh(self) -> None:
-        """Read the file again if it has changed."""
+    def refresh(self) -> bool:
+        """Read the file again if it has changed; returns whether other tokens are accepted now."""
         stamp = stamp_of(self._path)
         if stamp == self._stamp:
-            return
+            return False
         self._stamp = stamp
         try:
             self._identities = _identities_of(self._path)
         except SettingsError as error:
             _log.error("%s; the tokens read before stay", error)
-        else:
-            _log.info("%d tokens are accepted", len(self._identities))
+            return False
+        _log.info("%d tokens are accepted", len(self._identities))
+        return True
 
 
 def digest_of(token: str) -> bytes:
     """Return the sha256 of a token."""
-    return hashlib.sha256(token.encode()).digest()
+    return hashlib.sha256(token.encode(errors="surrogatepass")).digest()
 
 
 def read_tokens(path: Path) -> list[Token]:
