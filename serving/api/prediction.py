@@ -37,16 +37,12 @@ class PredictionServicer(pb_grpc.PredictionServiceServicer):
     ) -> Iterator[pb.PredictStreamResponse]:
         """Score rows one by one; what is wrong with a row is the answer to it."""
         for request in requests:
-            yield self._answer_in_stream(request)
-
-    def _answer_in_stream(self, request: pb.PredictRequest) -> pb.PredictStreamResponse:
-        try:
-            answer = self._predictions.predict(codec.call_of_one(request))
-        except ServingError as error:
-            if status_of(error) is grpc.StatusCode.UNAVAILABLE:
-                raise  # the server's trouble, not the row's: the client sends it again, to another one or later
-            return pb.PredictStreamResponse(error=status_message_of(error))
-        return pb.PredictStreamResponse(prediction=codec.response_of_one(answer))
+            try:
+                yield pb.PredictStreamResponse(prediction=self.Predict(request, context))
+            except ServingError as error:
+                if status_of(error) is grpc.StatusCode.UNAVAILABLE:
+                    raise  # the server's trouble, not the row's: the client sends it again, to another one or later
+                yield pb.PredictStreamResponse(error=status_message_of(error))
 
     def GetModelInfo(  # noqa: N802
         self, request: pb.GetModelInfoRequest, context: grpc.ServicerContext
