@@ -3,9 +3,7 @@
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import grpc
@@ -16,16 +14,6 @@ from serving.errors import CallError
 
 _FIRST_PAUSE_SECONDS = 0.05
 _LONGEST_PAUSE_SECONDS = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One row of a stream; None is a missing value, no event time means the time of receipt."""
-
-    features: Mapping[str, float | int | bool | str | None]
-    entity_key: str = ""
-    event_time: datetime | None = None
-    request_id: str = ""
 
 
 def stream_answers(

@@ -6,8 +6,7 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from serving.client import Client, Prediction
-from serving.client_stream import Row
+from serving.client import Client, Prediction, Row
 from serving.errors import ServingError
 from tests.serving.toy import MODEL
 

@@ -10,8 +10,7 @@ import pytest
 
 from protos.mlops.v1 import prediction_pb2 as pb
 from protos.mlops.v1.prediction_pb2_grpc import PredictionServiceStub
-from serving.client import Client, Prediction
-from serving.client_stream import Row
+from serving.client import Client, Prediction, Row
 from serving.errors import ContractError, ModelNotFoundError, OverloadError
 from tests.serving.harness import RunningServer, eventually, free_port
 from tests.serving.toy import MODEL, ROW, promote, score_of
