@@ -5,7 +5,8 @@ import sys
 
 from serving.commands import add_commands
 from serving.errors import SettingsError
-from serving.lifeline import prepare_process
+from serving.lifeline import keep_pandas_out
+from serving.logs import configure_logging
 from serving.settings import ServingSettings, load_settings, variable_of
 from serving.supervisor import Supervisor
 
@@ -17,8 +18,10 @@ def main() -> int:
         if "run" in arguments:
             arguments.run(arguments)
             return 0
-        prepare_process()
-        supervisor = Supervisor(load_settings())
+        keep_pandas_out()
+        settings = load_settings()
+        configure_logging(settings.log_format, role="supervisor")
+        supervisor = Supervisor(settings)
     except SettingsError as error:
         print(f"serving: {error}", file=sys.stderr)
         return 2

@@ -1,4 +1,4 @@
-"""The commands beside serving: tokens, and certificates for development."""
+"""The commands beside serving: tokens, certificates for development, and journals that were damaged."""
 
 import argparse
 import sys
@@ -6,7 +6,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from serving.errors import SettingsError
+from serving.errors import JournalError, SettingsError
+from serving.journal.salvage import salvage
 from serving.security.certificates import create_certificates
 from serving.security.identity import GRANTED_SCOPES
 from serving.security.tokens import create_token, read_tokens, revoke_token
@@ -15,9 +16,10 @@ from serving.settings import load_settings, variable_of
 
 def add_commands(parser: argparse.ArgumentParser) -> None:
     """Add the commands to the parser of `python -m serving`; the chosen one is `run` of what it parses."""
-    groups = parser.add_subparsers(title="other commands", metavar="tokens|certificates")
+    groups = parser.add_subparsers(title="other commands", metavar="tokens|certificates|journal")
     _add_tokens(groups)
     _add_certificates(groups)
+    _add_journal(groups)
 
 
 def _add_tokens(groups: Any) -> None:
@@ -43,6 +45,22 @@ def _add_certificates(groups: Any) -> None:
     create.add_argument("--hosts", default="localhost,127.0.0.1", help="what clients call the server [%(default)s]")
     create.add_argument("--days", type=float, default=90, help="until they expire [%(default)s]")
     create.set_defaults(run=_create_certificates)
+
+
+def _add_journal(groups: Any) -> None:
+    group = groups.add_parser("journal", help="repair journals")
+    commands = group.add_subparsers(required=True, metavar="salvage")
+    command = commands.add_parser("salvage", help="give the good records of a quarantined segment to the shipper")
+    command.add_argument("file", type=Path, help="the segment; it stays as it is")
+    command.set_defaults(run=_salvage)
+
+
+def _salvage(arguments: argparse.Namespace) -> None:
+    try:
+        saved = salvage(arguments.file, load_settings().journals)
+    except JournalError as error:
+        raise SettingsError(str(error)) from error
+    print(f"{saved.rows} rows go to the lake as journal {saved.journal.name}; {saved.lost_bytes} bytes are lost.")
 
 
 def _create_token(arguments: argparse.Namespace) -> None:

@@ -16,6 +16,7 @@ ServingError
 ├── OverloadError            the server, or this caller's share of it, is busy: come again later (says when)
 ├── MessageLimitError        a message is larger, or made of more parts, than this method takes
 ├── DeadlineExceededError    the caller's deadline passed before the work began
+├── DrainingError            the server is stopping: another one, or the next, answers
 ├── JournalError             the journal can not be written: nothing may be answered
 ├── LakeError                the lake can not be read
 ├── AuditError               the audit log can not be written: no control call may be carried out
@@ -113,6 +114,10 @@ class MessageLimitError(ServingError):
 
 class DeadlineExceededError(ServingError):
     """The caller's deadline passed before the work began."""
+
+
+class DrainingError(ServingError):
+    """The server is stopping; what it has not answered can be sent again, to another one or the next."""
 
 
 class JournalError(ServingError):

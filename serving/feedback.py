@@ -67,7 +67,7 @@ class Feedback:
             for label in labels
         ]
         record = journal_pb2.FeedbackRecord(model=model, received_at_us=received_at, rows=rows)
-        self._journal.append(journal_pb2.JournalRecord(feedback=record))
+        self._journal.append(journal_pb2.JournalRecord(feedback=record), rows=len(rows))
         return len(rows)
 
 

@@ -92,7 +92,8 @@ class Predictions:
     ) -> PredictionAnswer:
         scores = model.predictor.scores(rows.numbers, rows.texts)
         ids = new_ids(received_at, len(scores))
-        self._journal.append(_record_of(call, model, rows, scores, ids, received_at), model.contract)
+        record = _record_of(call, model, rows, scores, ids, received_at)
+        self._journal.append(record, model.contract, rows=len(scores))
         seconds = time.perf_counter() - began
         self._meter.answered(AnsweredCall(model, seconds, rows.numbers, rows.texts, scores))
         return _answer_of(model, texts_of(ids), scores)

@@ -36,6 +36,12 @@ class ServingSettings(BaseSettings):
     release_store: Path = Field(default_factory=_inside_home("release_store"), description="Release chains, bundles.")
     lake: Path = Field(default_factory=_inside_home("lake"), description="Delta tables, <model>/<table>.")
     journals: Path = Field(default_factory=_inside_home("journals"), description="What is not yet in the lake.")
+    journal_quota_bytes: int = Field(
+        2 * 1024**3, ge=1024 * 1024, description="What all journals may hold; beyond it calls are UNAVAILABLE."
+    )
+    durability: Literal["process", "group"] = Field(
+        "process", description="What an answered prediction survives: the death of a process, or a loss of power too."
+    )
     cache: Path = Field(default_factory=_inside_home("cache"), description="The last known good models.")
     trusted_keys: Path = Field(
         default_factory=_inside_home("keys/trusted"),
@@ -72,6 +78,7 @@ class ServingSettings(BaseSettings):
     audit_log: Path = Field(
         default_factory=_inside_home("audit/control.jsonl"), description="Who asked for which control call, and when."
     )
+    log_format: Literal["text", "json"] = Field("text", description="Lines on standard error: text or JSON objects.")
     dagster_url: str = Field(
         "http://127.0.0.1:3000",
         validation_alias=AliasChoices("SERVING_DAGSTER_URL", "MLOPS_DAGSTER_URL"),

@@ -17,11 +17,14 @@ from prometheus_client.multiprocess import mark_process_dead
 
 from serving.child import Child
 from serving.errors import SettingsError
+from serving.journal.backlog import Quota
 from serving.observation import Observation
 from serving.security.protection import check_protection
 from serving.settings import ServingSettings, address_of, variable_of
+from serving.ticker import Ticker
 
 _WATCH_SECONDS = 0.05
+_QUOTA_SECONDS = 0.5
 _SHIPPER_PATIENCE_SECONDS = 20.0
 _WORKER_PATIENCE_SECONDS = 5.0
 
@@ -46,6 +49,9 @@ class Supervisor:
         shutil.rmtree(settings.metrics_folder, ignore_errors=True)
         settings.metrics_folder.mkdir()
         self._observation = self._observe()
+        quota = Quota(settings.journals, maximum_bytes=settings.journal_quota_bytes)
+        quota.enforce()
+        self._quota = Ticker(quota.enforce, seconds=_QUOTA_SECONDS, name="journal-quota")
         environment = self._settings.environment() | {"PROMETHEUS_MULTIPROC_DIR": str(settings.metrics_folder)}
         self._workers = [Child(f"worker {i}", "serving.worker", environment) for i in range(settings.workers)]
         self._shipper = Child("shipper", "serving.shipper", environment)
@@ -65,6 +71,7 @@ class Supervisor:
         signal.signal(signal.SIGTERM, on_signal)
         signal.signal(signal.SIGINT, on_signal)
         self._observation.start()
+        self._quota.start()
         for child in (*self._workers, self._shipper):
             child.start()
         announced = False
@@ -85,6 +92,7 @@ class Supervisor:
         well &= _end([self._shipper], grace + _SHIPPER_PATIENCE_SECONDS, hurry)
         self._settings.address_file.unlink(missing_ok=True)
         self._observation.stop()
+        self._quota.stop()
         self._reserved.close()
         self._claim.close()
         _log.info("stopped")

@@ -24,7 +24,8 @@ from serving.feedback import Feedback, PredictionLog
 from serving.formats.release import ReleaseStore
 from serving.formats.signature import TrustedKeys
 from serving.journal.append import Journal
-from serving.lifeline import prepare_process, stop_event, tell
+from serving.lifeline import keep_pandas_out, stop_event, tell
+from serving.logs import configure_logging
 from serving.metrics import JOURNAL_WRITABLE
 from serving.orchestrator import Orchestrator
 from serving.prediction import Predictions
@@ -45,7 +46,7 @@ class Worker:
 
     def __init__(self, settings: ServingSettings) -> None:
         self._settings = settings
-        self._journal = Journal(settings.journals, seal_seconds=settings.seal_seconds)
+        self._journal = Journal(settings.journals, seal_seconds=settings.seal_seconds, durability=settings.durability)
         self._host = ModelHost(
             ReleaseStore(settings.release_store),
             LastKnownGood(settings.cache),
@@ -73,11 +74,12 @@ class Worker:
     def watch(self, stopping: threading.Event) -> None:
         """Report readiness until the worker is to stop, or must be replaced because its journal is gone."""
         while not stopping.wait(_WATCH_SECONDS) and not self._journal.lost:
-            self._report(writable=self._journal.writable)
+            JOURNAL_WRITABLE.set(self._journal.writable)
+            self._report(self._journal.trouble)
 
     def drain(self) -> int:
         """Answer what was accepted, then seal the journal; returns the exit code."""
-        self._report(writable=False)
+        self._report(self._journal.trouble if self._journal.lost else "draining")
         self._server.refuse_new_calls(self._settings.grace_seconds)
         self._health.end_watches()
         self._server.wait()
@@ -87,16 +89,18 @@ class Worker:
         self._journal.close()
         return int(self._journal.lost)
 
-    def _report(self, *, writable: bool) -> None:
+    def _report(self, trouble: str) -> None:
         names = self._host.names
-        now = dict.fromkeys(names, writable) | {"": writable and bool(names)}
+        now = dict.fromkeys(names, not trouble) | {"": not trouble and bool(names)}
         gone = dict.fromkeys(self._healthy.keys() - now.keys(), False)
-        JOURNAL_WRITABLE.set(writable)
         for name, is_healthy in (now | gone).items():
             if self._healthy.get(name) != is_healthy:
                 self._health.report(name, is_healthy=is_healthy)
         if self._healthy.get("") != now[""]:
             tell(state="ready" if now[""] else "listening")
+            _log.info("ready: %s", ", ".join(names)) if now[""] else _log.warning(
+                "not ready: %s", trouble or "no model"
+            )
         self._healthy = now | gone
 
     def _is_ready(self, name: str) -> bool:
@@ -129,10 +133,12 @@ def _service(file: ModuleType, name: str) -> ServiceDescriptor:
 
 def main() -> int:
     """Run one worker until the supervisor lets go."""
-    prepare_process()
+    keep_pandas_out()
     stopping = stop_event(on_terminate=True)
+    settings = load_settings()
+    configure_logging(settings.log_format, role="worker")
     try:
-        worker = Worker(load_settings())
+        worker = Worker(settings)
         worker.start()
     except (ServingError, RuntimeError) as error:  # grpcio raises RuntimeError for a port that it can not bind
         _log.error("%s", error)

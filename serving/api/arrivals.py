@@ -25,6 +25,10 @@ class Arrivals:
         finally:
             del self._waiting[context]
 
+    def hurry(self, seconds: float) -> None:
+        """Have no more patience than this from now on."""
+        self._seconds = min(self._seconds, seconds)
+
     def tick(self) -> None:
         """Cancel the calls that have waited for too long."""
         earliest = time.monotonic() - self._seconds

@@ -1,6 +1,5 @@
 """What a client is told when a call can not be answered: the one table from error to gRPC status."""
 
-import logging
 import math
 from typing import NoReturn, cast
 
@@ -14,6 +13,7 @@ from serving.errors import (
     BundleUnreadableError,
     ContractError,
     DeadlineExceededError,
+    DrainingError,
     JournalError,
     LakeError,
     MessageLimitError,
@@ -42,6 +42,7 @@ STATUS_OF_ERROR: dict[type[ServingError], grpc.StatusCode] = {
     DeadlineExceededError: grpc.StatusCode.DEADLINE_EXCEEDED,
     ModelUnavailableError: grpc.StatusCode.UNAVAILABLE,
     JournalError: grpc.StatusCode.UNAVAILABLE,
+    DrainingError: grpc.StatusCode.UNAVAILABLE,
     LakeError: grpc.StatusCode.UNAVAILABLE,
     OrchestratorError: grpc.StatusCode.UNAVAILABLE,
     AuditError: grpc.StatusCode.UNAVAILABLE,
@@ -60,8 +61,6 @@ RETRY_PUSHBACK = "grpc-retry-pushback-ms"
 _MAXIMUM_MESSAGE = 1000
 _MAXIMUM_DETAILS = 4000
 
-_log = logging.getLogger(__name__)
-
 
 def status_of(error: Exception) -> grpc.StatusCode:
     """Return the status that a client gets for an error."""
@@ -74,29 +73,33 @@ def status_name_of(error: Exception) -> str:
 
 
 def refuse(error: Exception, context: grpc.ServicerContext) -> NoReturn:
-    """End a call with the status of an error; what is not foreseen is logged and not told.
+    """End a call with the status of an error; what is not foreseen is not told.
 
     Raises:
         Exception: Always; grpcio ends the call so.
     """
     code = status_of(error)
     if code is _INTERNAL:
-        _log.error("a call failed", exc_info=error)
         context.abort(code, "internal error; the server's log says more")
     context.abort_with_status(rich_status_of(error))
 
 
 def rich_status_of(error: Exception) -> grpc.Status:
     """Return what `refuse` sends for a foreseen error: status, text, details and trailers."""
-    status = status_pb2.Status(code=status_of(error).value[0], message=_shortened(str(error)))
-    status.details.add().Pack(error_details_pb2.ErrorInfo(reason=type(error).__name__, domain=ERROR_DOMAIN))
-    if isinstance(error, ContractError):
-        status.details.add().Pack(_bad_request(error))
-    rich = rpc_status.to_status(status)
+    rich = rpc_status.to_status(status_message_of(error))
     if isinstance(error, OverloadError):
         pushback = (RETRY_PUSHBACK, str(math.ceil(1000 * error.retry_after_seconds)))
         rich = rich._replace(trailing_metadata=(*rich.trailing_metadata, pushback))
     return cast(grpc.Status, rich)
+
+
+def status_message_of(error: Exception) -> status_pb2.Status:
+    """Return the status, text and details of an error as a message."""
+    status = status_pb2.Status(code=status_of(error).value[0], message=_shortened(str(error)))
+    status.details.add().Pack(error_details_pb2.ErrorInfo(reason=type(error).__name__, domain=ERROR_DOMAIN))
+    if isinstance(error, ContractError):
+        status.details.add().Pack(_bad_request(error))
+    return status
 
 
 def _bad_request(error: ContractError) -> error_details_pb2.BadRequest:

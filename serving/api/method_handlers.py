@@ -21,10 +21,20 @@ from serving.api.grpc_status import refuse, status_name_of
 from serving.api.message_limits import UNCOUNTED_BYTES, LargeMessages, parser_of
 from serving.api.methods import MethodPolicy
 from serving.api.refusal import Handler
-from serving.errors import AuditError, ContractError, DeadlineExceededError, MessageLimitError, Violation
+from serving.api.refusal_log import RefusalLog
+from serving.errors import (
+    AuditError,
+    ContractError,
+    DeadlineExceededError,
+    DrainingError,
+    MessageLimitError,
+    Violation,
+)
 from serving.security.audit import AuditLog
 from serving.security.identity import CALLER
 from serving.settings import ServingSettings
+
+_DRAINING_SECONDS = 0.25
 
 Answer = Callable[[Any, grpc.ServicerContext], Any]
 
@@ -38,6 +48,8 @@ class MethodHandlers:
         self._gate = gate
         self._calls, self._streams = Arrivals(settings.receive_seconds), Arrivals(settings.idle_stream_seconds)
         self._large = LargeMessages(settings.maximum_large_bytes)
+        self.refusals = RefusalLog()
+        self._draining = False
 
     def unary(self, method: MethodDescriptor, answer: Answer, policy: MethodPolicy, pool: CallPool) -> Handler:
         """Return the handler of a method with one request and one response."""
@@ -45,18 +57,21 @@ class MethodHandlers:
         small = min(policy.maximum_bytes, UNCOUNTED_BYTES)
 
         def handle(contents: Iterator[bytes], context: grpc.ServicerContext) -> Message:
+            request = None
             try:
                 content = self._calls.next(contents, context)
                 if content is not None and len(content) <= small:
                     _check_deadline(context)
-                    return answer(parse(content), context)  # type: ignore[no-any-return]
+                    request = parse(content)
+                    return answer(request, context)  # type: ignore[no-any-return]
                 with self._room_for(content, policy):
                     _check_deadline(context)
-                    return answer(parse(content), context)  # type: ignore[no-any-return,arg-type]
+                    request = parse(content)  # type: ignore[arg-type]
+                    return answer(request, context)  # type: ignore[no-any-return]
             except grpc.RpcError:  # the call was canceled: nobody is there to be told
                 raise
             except Exception as error:  # the edge of the process: the table decides what the client is told
-                _refuse(error, context)
+                self._refuse(error, context, method, request)
 
         handle.experimental_thread_pool = pool  # type: ignore[attr-defined]
         return grpc.stream_unary_rpc_method_handler(handle, response_serializer=_serialize)
@@ -67,6 +82,8 @@ class MethodHandlers:
 
         def requests(contents: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[Message]:
             while (content := self._streams.next(contents, context)) is not None:
+                if self._draining:
+                    raise DrainingError("the server is stopping: this message was not answered, send it again")
                 self._gate.admit_message()
                 with self._room_for(content, policy):
                     yield parse(content)
@@ -84,15 +101,29 @@ class MethodHandlers:
             except grpc.RpcError:
                 raise
             except Exception as error:
-                _refuse(error, context)
+                self._refuse(error, context, method)
 
         handle.experimental_thread_pool = pool  # type: ignore[attr-defined]
         return grpc.stream_stream_rpc_method_handler(handle, response_serializer=_serialize)
+
+    def drain(self) -> None:
+        """End the streams that are open: at their next message, which is not answered, or soon if none comes."""
+        self._draining = True
+        self._streams.hurry(_DRAINING_SECONDS)
 
     def tick(self) -> None:
         """End the calls whose messages do not arrive."""
         self._calls.tick()
         self._streams.tick()
+
+    def _refuse(
+        self, error: Exception, context: grpc.ServicerContext, method: MethodDescriptor, request: Message | None = None
+    ) -> NoReturn:
+        if isinstance(error, GATE_ERRORS):
+            count_refusal(error)
+        name = f"/{method.containing_service.full_name}/{method.name}"
+        self.refusals.note(error, method=name, metadata=context.invocation_metadata(), request=request)
+        refuse(error, context)
 
     def _room_for(self, content: bytes | None, policy: MethodPolicy) -> AbstractContextManager[None]:
         if content is None:
@@ -126,12 +157,6 @@ def audited(answer: Answer, name: str, log: AuditLog) -> Answer:
 def _check_deadline(context: grpc.ServicerContext) -> None:
     if context.time_remaining() <= 0:
         raise DeadlineExceededError("the deadline passed while the call waited")
-
-
-def _refuse(error: Exception, context: grpc.ServicerContext) -> NoReturn:
-    if isinstance(error, GATE_ERRORS):
-        count_refusal(error)
-    refuse(error, context)
 
 
 def _serialize(message: Message) -> bytes:

@@ -6,8 +6,8 @@ from typing import Literal
 from serving.security.identity import Scope
 
 PoolName = Literal["scoring", "waiting", "streams", "watches", "probes"]
-"""Threads are kept apart so that one kind of call can not starve another: what computes, what waits for the lake or
-for Dagster, what keeps its thread for as long as a client likes, and what asks or watches whether the server is well."""
+"""Threads are kept apart so that one kind of call can not starve another: what computes, what waits for the lake or for
+Dagster, what keeps its thread for as long as a client likes, and what asks or watches whether the server is well."""
 
 _KIB = 1024
 
@@ -26,6 +26,7 @@ class MethodPolicy:
 METHODS: dict[str, MethodPolicy] = {
     "/mlops.v1.PredictionService/Predict": MethodPolicy("predict", "scoring", 256 * _KIB),
     "/mlops.v1.PredictionService/PredictBatch": MethodPolicy("predict", "scoring", 4096 * _KIB),
+    "/mlops.v1.PredictionService/PredictStream": MethodPolicy("predict", "streams", 256 * _KIB),
     "/mlops.v1.PredictionService/GetModelInfo": MethodPolicy("predict", "scoring", 4 * _KIB),
     "/mlops.v1.FeedbackService/SubmitFeedback": MethodPolicy("feedback", "scoring", 4096 * _KIB),
     "/mlops.v1.FeedbackService/GetPrediction": MethodPolicy("feedback", "waiting", 4 * _KIB),

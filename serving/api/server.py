@@ -72,6 +72,7 @@ class ApiServer:
     def refuse_new_calls(self, grace_seconds: float) -> None:
         """Take no more calls; those that were taken have so long to be answered."""
         self._stopped = self._server.stop(grace_seconds)
+        self._handlers.drain()
 
     def wait(self) -> None:
         """Return when they are, or the time is over."""

@@ -61,10 +61,12 @@ class Services(grpc.GenericRpcHandler):
             return None
         if served.pool.full:
             error, at_once = random.choice(self._busy)
-            return self._refused(served, error) if served.policy.audited else self._counted(error, at_once)
+            self._note(served, error, handler_call_details)
+            return self._refused(served, error) if served.policy.audited else at_once
         try:
             self._gate.admit(served.policy, handler_call_details.invocation_metadata)
         except ServingError as error:
+            self._note(served, error, handler_call_details)
             return self._refused(served, error)
         return served.handler
 
@@ -78,13 +80,13 @@ class Services(grpc.GenericRpcHandler):
             answer = audited(answer, name, self._audit_log)
         return self._handlers.unary(method, answer, policy, pool)
 
-    def _counted(self, error: ServingError, handler: Handler) -> Handler:
+    def _note(self, served: _Served, error: ServingError, call: grpc.HandlerCallDetails) -> None:
         count_refusal(error)
-        return handler
+        self._handlers.refusals.note(error, method=served.name, metadata=call.invocation_metadata)
 
     def _refused(self, served: _Served, error: ServingError) -> Handler:
         record = partial(self._record, served.name, status_name_of(error)) if served.policy.audited else None
-        return self._counted(error, refusal(rich_status_of(error), record))
+        return refusal(rich_status_of(error), record)
 
     def _record(self, name: str, outcome: str, context: grpc.ServicerContext) -> None:
         try:

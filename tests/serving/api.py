@@ -46,6 +46,11 @@ class Servicers:
     def PredictBatch(self, request, context):  # noqa: N802
         return prediction_pb2.PredictBatchResponse(labels=[request.model])
 
+    def PredictStream(self, requests, context):  # noqa: N802
+        for request in requests:
+            answer = prediction_pb2.PredictResponse(label=request.model)
+            yield prediction_pb2.PredictStreamResponse(prediction=answer)
+
     def GetModelInfo(self, request, context):  # noqa: N802
         return prediction_pb2.GetModelInfoResponse()
 
