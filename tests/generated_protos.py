@@ -8,7 +8,9 @@ from pathlib import Path
 from grpc_tools import protoc
 
 ROOT = Path(__file__).resolve().parents[1]
-PROTOS = sorted(path.relative_to(ROOT) for path in (ROOT / "protos/mlops").rglob("*.proto"))
+PROTOS = sorted(
+    path.relative_to(ROOT) for folder in ("inference", "mlops") for path in (ROOT / "protos" / folder).rglob("*.proto")
+)
 
 
 def generate(target: Path) -> None:
