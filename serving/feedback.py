@@ -81,7 +81,8 @@ class PredictionLog:
         """Return the columns of a prediction.
 
         Raises:
-            ContractError: It is not a UUID, or that is no name of a model.
+            ContractError: It is not a UUID.
+            ModelNotFoundError: That is no name of a model.
             PredictionNotFoundError: It is unknown or not shipped yet.
             LakeError: It is in no journal, and the lake can not be read.
         """

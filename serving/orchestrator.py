@@ -61,8 +61,8 @@ class Orchestrator:
         """Launch a model's retraining job unless a run of it is queued or running.
 
         Raises:
-            ContractError: A text is too long, or that is no name of a model.
-            ModelNotFoundError: Dagster has no such job.
+            ContractError: A text is too long.
+            ModelNotFoundError: Dagster has no such job, or that is no name of a model.
             OrchestratorError: Dagster can not be reached, or refuses.
         """
         _check(model, reason, actor)

@@ -8,6 +8,9 @@ from typing import Any
 from serving.api.methods import PoolName
 from serving.settings import ServingSettings
 
+MAXIMUM_WATCHES = 64
+"""Watches of health that a worker keeps open."""
+
 
 class CallPool(ThreadPoolExecutor):
     """Threads that know how many calls are theirs.
@@ -55,6 +58,6 @@ def call_pools(settings: ServingSettings) -> dict[PoolName, CallPool]:
         "scoring": CallPool("scoring", threads=settings.threads, queue=settings.queue),
         "waiting": CallPool("waiting", threads=4, queue=16),
         "streams": CallPool("streams", threads=settings.streams, queue=0),
-        "watches": CallPool("watches", threads=64, queue=0),
+        "watches": CallPool("watches", threads=MAXIMUM_WATCHES, queue=0),
         "probes": CallPool("probes", threads=2, queue=64),
     }

@@ -6,8 +6,8 @@ from typing import Literal
 from serving.security.identity import Scope
 
 PoolName = Literal["scoring", "waiting", "streams", "watches", "probes"]
-"""Threads are kept apart so that one kind of call can not starve another: what computes, what waits for the lake or for
-Dagster, what keeps its thread for as long as a client likes, and what asks or watches whether the server is well."""
+"""Threads are kept apart so that one kind of call can not starve another: what computes, what waits for the lake or
+for Dagster, what keeps its thread for as long as a client likes, and what asks for health or watches it."""
 
 _KIB = 1024
 

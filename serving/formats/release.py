@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from serving.errors import ContractError, ReleaseConflictError, ReleaseError, Violation
+from serving.errors import ModelNotFoundError, ReleaseConflictError, ReleaseError
 from serving.formats.files import create_file
 from serving.formats.signature import signature_files
 
@@ -26,10 +26,10 @@ def require_model_name(text: str) -> None:
     """Raise unless a text from outside can be a model's name, before anything is looked up or opened by it.
 
     Raises:
-        ContractError: It can not.
+        ModelNotFoundError: It can not.
     """
     if not MODEL_NAME.fullmatch(text):
-        raise ContractError([Violation("model", "is not a model name: lower case letters, digits and _")])
+        raise ModelNotFoundError(f"{text[:80]!r} is not a model name: lower case letters, digits and _")
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,6 @@ class ModelHost:
             ModelUnavailableError: The model is known, but no version of it is loaded, or its chain is away.
             ModelNotFoundError: No release of the model or of the version was ever seen.
             BundleError: The named version is refused.
-            ContractError: That is no name of a model.
         """
         loaded = self._loaded.get(name)
         if loaded is not None and (not version or version == loaded.version):

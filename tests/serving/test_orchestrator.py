@@ -101,7 +101,7 @@ def test_a_model_without_a_job_is_not_found(dagster: StubDagster, orchestrator_o
         orchestrator_of(dagster.url).retrain("other", reason="", actor="")
     with pytest.raises(ModelNotFoundError, match="no job toy_retrain"):
         orchestrator_of(dagster.url, dagster_location="elsewhere").retrain("toy", reason="", actor="")
-    with pytest.raises(ContractError, match="not a model name"):
+    with pytest.raises(ModelNotFoundError, match="not a model name"):
         orchestrator_of(dagster.url).retrain("../toy", reason="", actor="")
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from serving.client import Client, Label
-from serving.errors import ContractError, ModelNotFoundError
+from serving.errors import ModelNotFoundError
 from serving.feedback import PredictionLog
 from tests.serving.harness import RunningServer
 from tests.serving.toy import ROW
@@ -39,13 +39,13 @@ def test_what_is_no_model_name_is_refused_by_every_method(client: Client, name: 
         lambda: client.trigger_retraining(name),
     ]
     for call in calls:
-        with pytest.raises(ContractError, match="model: is not a model name"):
+        with pytest.raises(ModelNotFoundError, match="is not a model name"):
             call()
 
 
 def test_a_prediction_is_looked_for_in_no_folder_but_the_models(tmp_path: Path):
     log = PredictionLog(tmp_path / "lake", tmp_path / "journals")
-    with pytest.raises(ContractError, match="is not a model name"):
+    with pytest.raises(ModelNotFoundError, match="is not a model name"):
         log.find("../outside", ID)
 
 
