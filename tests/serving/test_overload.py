@@ -90,6 +90,9 @@ class LateCall:
     def time_remaining(self) -> float:
         return 0.0
 
+    def invocation_metadata(self) -> tuple[()]:
+        return ()
+
     def abort_with_status(self, status: grpc.Status) -> None:
         raise AssertionError(status.code.name)
 
