@@ -4,11 +4,11 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 STATE_FORMAT = 1
-_STORES = ("lake", "release_store", "keys", "journals", "cache", "mlflow", "dagster", "assets")
+_STORES = ("lake", "release_store", "keys", "journals", "cache", "mlflow", "dagster", "assets", "audit")
 STATE_PARTS = frozenset({"STATE_FORMAT", "serving", "reports", "demo", "bench", "logs", *_STORES})
 """Everything that a home may hold; whatever else is there was put there by somebody else."""
 
@@ -27,6 +27,10 @@ class Settings(BaseSettings):
         10.0, ge=0, description="How long an acknowledged record may take to reach the lake (wall clock only)."
     )
     server: str = Field("127.0.0.1:50051", description="Address of the gRPC server, for the commands.")
+    server_token: SecretStr = Field(SecretStr(""), description="Bearer token for the gRPC server, if it asks for one.")
+    server_ca: Path | None = Field(None, description="Authorities of the server's certificate (PEM): connect over TLS.")
+    client_certificate: Path | None = Field(None, description="Certificate for a server that asks for one (PEM).")
+    client_key: Path | None = Field(None, description="Its private key (PEM).")
     dagster_url: str = Field("http://127.0.0.1:3000", description="Address of Dagster's webserver.")
     mlflow_url: str = Field("", description="Tracking server; empty: the sqlite file in the home.")
     signing_key: Path | None = Field(

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 5.0
@@ -57,13 +58,13 @@ class Child:
         if code is None:
             return None
         dead = self._process.pid
-        self.state = "dead"
         if time.monotonic() - self._started_at > _SOUND_SECONDS:
             self._pause = FIRST_PAUSE_SECONDS
         _log.error("%s (pid %d) ended with %d: restart in %.1f s", self.name, dead, code, self._pause)
         self._next_start = time.monotonic() + self._pause
         self._pause = min(2 * self._pause, LONGEST_PAUSE_SECONDS)
         self._release(self._process)
+        self.state = "dead"  # after the release: what the process said last is not heard any more
         return dead
 
     def let_go(self) -> None:
@@ -94,5 +95,7 @@ class Child:
         assert process.stdout is not None
         with process.stdout as lines:
             for line in lines:
-                if process is self._process and self.state != "stopping":
-                    self.state = json.loads(line)["state"]
+                with suppress(ValueError, KeyError, TypeError):  # a library has printed something
+                    state = json.loads(line)["state"]
+                    if process is self._process and self.state != "stopping":
+                        self.state = state

@@ -8,8 +8,7 @@ Example:
 
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -19,50 +18,20 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from protos.mlops.v1 import control_pb2, control_pb2_grpc, feedback_pb2, feedback_pb2_grpc, prediction_pb2
 from protos.mlops.v1.prediction_pb2_grpc import PredictionServiceStub
-from serving.client_errors import error_of
+from serving.client_channel import NONE, Credentials, open_channel
+from serving.client_errors import error_of, error_of_status, seconds_to_retry
+from serving.client_messages import Label, Prediction, Retraining, Row, Value, label_of, prediction_of
+from serving.client_stream import stream_answers
 from serving.client_values import column_of, maps_of, microseconds_of
+from serving.errors import ServingError
+
+__all__ = ["Client", "Label", "PendingPrediction", "Prediction", "Retraining", "Row"]
 
 MAXIMUM_LABELS_A_CALL = 1000
 _FIRST_PAUSE_SECONDS = 0.05
 _LONGEST_PAUSE_SECONDS = 1.0
-# CANCELLED is what grpc's server says to a call that reaches it while it stops: the call was not accepted.
-_RETRIED = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED})
 
-Value = float | int | bool | str | None
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Prediction:
-    """The answer to one row."""
-
-    prediction_id: str
-    label: str
-    probability: float
-    """Of the positive label."""
-    confidence: float
-    """Probability of the label that was answered."""
-    model_version: str
-    generation: int
-
-
-@dataclass(frozen=True, slots=True)
-class Label:
-    """The truth about one earlier prediction."""
-
-    prediction_id: str
-    label: str
-    observed_at: datetime | None = None
-    source: str = ""
-    correction_of: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Retraining:
-    """The run that retrains; it may have been there before."""
-
-    dagster_run_id: str
-    already_running: bool
 
 
 class PendingPrediction:
@@ -74,13 +43,13 @@ class PendingPrediction:
     def result(self) -> Prediction:
         """Wait for the answer; asks again under the same request id if the server was not available."""
         try:
-            return _prediction_of(self._call.result())
+            return prediction_of(self._call.result())
         except grpc.FutureCancelledError:
             return self._again()
         except grpc.RpcError as error:
-            if error.code() in _RETRIED:
-                return self._again()
-            raise error_of(error) from None
+            if seconds_to_retry(error) is None:
+                raise error_of(error) from None
+            return self._again()
 
 
 class Client:
@@ -89,17 +58,25 @@ class Client:
     Args:
         address: `host:port`.
         timeout_seconds: Patience with one attempt.
-        retry_seconds: How long UNAVAILABLE is answered by asking again; 0: never.
+        retry_seconds: How long a server that is away or busy is asked again; 0: never.
         connections: Connections to open; each is answered by one worker.
+        credentials: For a server that asks for them.
+
+    Raises:
+        SettingsError: The credentials can not be used.
     """
 
     def __init__(
-        self, address: str, *, timeout_seconds: float = 10.0, retry_seconds: float = 10.0, connections: int = 1
+        self,
+        address: str,
+        *,
+        timeout_seconds: float = 10.0,
+        retry_seconds: float = 10.0,
+        connections: int = 1,
+        credentials: Credentials = NONE,
     ) -> None:
         self._timeout, self._patience = timeout_seconds, retry_seconds
-        options = [("grpc.use_local_subchannel_pool", 1), ("grpc.max_reconnect_backoff_ms", 300)]
-        options.append(("grpc.initial_reconnect_backoff_ms", 100))
-        self._channels = [grpc.insecure_channel(address, options) for _ in range(connections)]
+        self._channels = [open_channel(address, credentials) for _ in range(connections)]
         self._stubs = [PredictionServiceStub(channel) for channel in self._channels]  # type: ignore[no-untyped-call]
         self._turn = 0
         self._feedback = feedback_pb2_grpc.FeedbackServiceStub(self._channels[0])  # type: ignore[no-untyped-call]
@@ -140,6 +117,25 @@ class Client:
         call = self._stub().Predict.future(request, timeout=self._timeout)
         return PendingPrediction(call, lambda: self._predict(request))
 
+    def predict_stream(
+        self, model: str, rows: Iterable[Row], *, version: str = ""
+    ) -> Iterator[Prediction | ServingError]:
+        """Score rows one after the other over one call, and give their answers in the same order.
+
+        A row that is refused has its error as the answer. Rows are read on another thread, as fast as the server
+        takes them; a server that stops is followed by the next without a row lost or logged twice.
+
+        Raises:
+            ServingError: The server could not be reached, or refused more than a row.
+        """
+        requests = (
+            self._request_of(model, row.features, row.entity_key, row.event_time, row.request_id, version)
+            for row in rows
+        )
+        stub = self._stub()
+        for answer in stream_answers(stub.PredictStream, requests, retry_seconds=self._patience):
+            yield error_of_status(answer.error) if answer.HasField("error") else prediction_of(answer.prediction)
+
     def predict_batch(
         self,
         model: str,
@@ -170,7 +166,7 @@ class Client:
 
     def feedback(self, model: str, labels: Iterable[Label]) -> int:
         """Send labels, in calls of at most 1000, and return how many were accepted."""
-        entries = [_label_of(label) for label in labels]
+        entries = [label_of(label) for label in labels]
         accepted = 0
         for start in range(0, len(entries), MAXIMUM_LABELS_A_CALL):
             part = entries[start : start + MAXIMUM_LABELS_A_CALL]
@@ -235,7 +231,7 @@ class Client:
 
     def _predict(self, request: prediction_pb2.PredictRequest) -> Prediction:
         stub = self._stub()
-        return _prediction_of(self._call(lambda: stub.Predict(request, timeout=self._timeout)))
+        return prediction_of(self._call(lambda: stub.Predict(request, timeout=self._timeout)))
 
     def _request_of(
         self,
@@ -276,30 +272,8 @@ class Client:
             try:
                 return call()
             except grpc.RpcError as error:
-                if not (retry and error.code() in _RETRIED and time.monotonic() + pause < deadline):
+                wait = seconds_to_retry(error) if retry else None
+                if wait is None or time.monotonic() + max(wait, pause) >= deadline:
                     raise error_of(error) from None
-            time.sleep(pause)
+            time.sleep(max(wait, pause))
             pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
-
-
-def _prediction_of(answer: prediction_pb2.PredictResponse) -> Prediction:
-    return Prediction(
-        answer.prediction_id,
-        answer.label,
-        answer.probability,
-        answer.confidence,
-        answer.model_version,
-        answer.generation,
-    )
-
-
-def _label_of(label: Label) -> feedback_pb2.Label:
-    entry = feedback_pb2.Label(
-        prediction_id=label.prediction_id,
-        label=label.label,
-        source=label.source,
-        correction_of=label.correction_of,
-    )
-    if label.observed_at is not None:
-        entry.observed_at.FromMicroseconds(microseconds_of(label.observed_at))
-    return entry

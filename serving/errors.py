@@ -11,8 +11,15 @@ ServingError
 ├── ModelNotFoundError       the model or version is not known here
 ├── PredictionNotFoundError  the prediction id is not known here (yet)
 ├── RequestConflictError     a request id was used before with another payload
+├── UnauthenticatedError     the caller did not prove who it is
+├── PermissionDeniedError    the caller is known, but may not do this
+├── OverloadError            the server, or this caller's share of it, is busy: come again later (says when)
+├── MessageLimitError        a message is larger, or made of more parts, than this method takes
+├── DeadlineExceededError    the caller's deadline passed before the work began
+├── DrainingError            the server is stopping: another one, or the next, answers
 ├── JournalError             the journal can not be written: nothing may be answered
 ├── LakeError                the lake can not be read
+├── AuditError               the audit log can not be written: no control call may be carried out
 ├── OrchestratorError        Dagster can not be reached or refused
 ├── CallError                a call failed for a reason that none of these names (raised by the client)
 └── SettingsError            a setting is wrong (names the setting and the mend)
@@ -85,12 +92,44 @@ class RequestConflictError(ServingError):
     """A request id came again with another payload."""
 
 
+class UnauthenticatedError(ServingError):
+    """The caller did not prove who it is."""
+
+
+class PermissionDeniedError(ServingError):
+    """The caller is known, but may not do this."""
+
+
+class OverloadError(ServingError):
+    """The server, or this caller's share of it, is busy."""
+
+    def __init__(self, message: str, *, retry_after_seconds: float = 0.0) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class MessageLimitError(ServingError):
+    """A message is larger, or made of more parts, than the method takes."""
+
+
+class DeadlineExceededError(ServingError):
+    """The caller's deadline passed before the work began."""
+
+
+class DrainingError(ServingError):
+    """The server is stopping; what it has not answered can be sent again, to another one or the next."""
+
+
 class JournalError(ServingError):
     """The journal can not be written, so nothing may be answered."""
 
 
 class LakeError(ServingError):
     """The lake can not be read."""
+
+
+class AuditError(ServingError):
+    """The audit log can not be written, so no control call may be carried out."""
 
 
 class OrchestratorError(ServingError):

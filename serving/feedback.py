@@ -13,6 +13,7 @@ from deltalake.exceptions import DeltaError
 
 from protos.mlops.v1 import journal_pb2
 from serving.errors import ContractError, LakeError, PredictionNotFoundError, Violation
+from serving.formats.release import require_model_name
 from serving.identifiers import now_us, received_date_of
 from serving.journal.append import Journal
 from serving.journal.decode import tables_of
@@ -66,7 +67,7 @@ class Feedback:
             for label in labels
         ]
         record = journal_pb2.FeedbackRecord(model=model, received_at_us=received_at, rows=rows)
-        self._journal.append(journal_pb2.JournalRecord(feedback=record))
+        self._journal.append(journal_pb2.JournalRecord(feedback=record), rows=len(rows))
         return len(rows)
 
 
@@ -81,9 +82,11 @@ class PredictionLog:
 
         Raises:
             ContractError: It is not a UUID.
+            ModelNotFoundError: That is no name of a model.
             PredictionNotFoundError: It is unknown or not shipped yet.
             LakeError: It is in no journal, and the lake can not be read.
         """
+        require_model_name(model)
         parsed = _uuid(prediction_id)
         if parsed is None:
             raise ContractError([Violation("prediction_id", "is not a UUID", value=repr(prediction_id[:40]))])

@@ -1,7 +1,6 @@
 """How a child process of the supervisor learns that it is to stop: its standard input ends, however that came about."""
 
 import json
-import logging
 import signal
 import sys
 import threading
@@ -15,14 +14,12 @@ class _WithoutPandas(MetaPathFinder):
             raise ModuleNotFoundError("the server does without pandas", name=fullname)
 
 
-def prepare_process() -> None:
-    """Log to standard error, which the supervisor's children share, and keep pandas out.
+def keep_pandas_out() -> None:
+    """Make pandas seem absent.
 
     pyarrow loads pandas wherever it is installed, at the first array: seconds at start, for nothing.
     """
     sys.meta_path.insert(0, _WithoutPandas())
-    form = "%(asctime)s %(levelname)s %(processName)s[%(process)d] %(name)s: %(message)s"
-    logging.basicConfig(level=logging.INFO, format=form, stream=sys.stderr)
 
 
 def stop_event(*, on_terminate: bool) -> threading.Event:

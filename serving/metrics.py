@@ -69,6 +69,12 @@ BUNDLE_FAILURES = Counter("model_bundle_failures", "Bundles that were refused at
 STALE = Gauge(
     "model_stale", "1 while not what the release store names answers.", ["model"], multiprocess_mode="livemax"
 )
+CALLS_REFUSED = Counter(
+    "serving_calls_refused", "Calls that did not come in, or whose message was refused unread.", ["reason"]
+)
+CALLS_IN_FLIGHT = Gauge(
+    "serving_calls_in_flight", "Calls that run or wait for a thread.", ["pool"], multiprocess_mode="livesum"
+)
 JOURNAL_WRITABLE = Gauge("journal_writable", "0 while a worker can not journal.", multiprocess_mode="livemin")
 JOURNAL_WRITABLE.set(1)
 SHIPPED_ROWS = Counter("journal_shipped_rows", "Rows that reached the lake.")

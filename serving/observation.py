@@ -1,7 +1,6 @@
 """What the supervisor shows over HTTP: /livez, /readyz and the metrics of all its processes."""
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -12,31 +11,29 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
-from serving.journal.recover import journal_folders
-from serving.journal.segment import segments_of
+from serving.journal.backlog import backlog_of
 
 
-class JournalBacklog(Collector):
-    """How much is journaled and not yet in the lake, seen from outside, so that a dead shipper shows too."""
+class JournalCollector(Collector):
+    """Shows what the journals hold at the moment of the scrape."""
 
     def __init__(self, journals: Path) -> None:
         self._journals = journals
 
     def collect(self) -> Iterator[Metric]:
         """Look at the folders now."""
-        n_bytes, oldest = 0, time.time()
-        for folder in journal_folders(self._journals):
-            for segment in segments_of(folder):
-                try:
-                    facts = segment.path.stat()
-                except FileNotFoundError:
-                    continue
-                n_bytes += facts.st_size
-                if facts.st_size:
-                    oldest = min(oldest, facts.st_mtime)
-        yield GaugeMetricFamily("journal_backlog_bytes", "Journaled and not yet in the lake.", n_bytes)
-        age = max(0.0, time.time() - oldest)
-        yield GaugeMetricFamily("journal_backlog_age_seconds", "Age of the oldest unshipped segment.", age)
+        backlog = backlog_of(self._journals)
+        for name, help_text, value in (
+            ("rows", "Rows of sealed segments that are not yet in the lake.", backlog.rows),
+            ("bytes", "Journaled and not yet in the lake.", backlog.n_bytes),
+            ("age_seconds", "Age of the oldest unshipped segment.", backlog.age_seconds),
+        ):
+            yield GaugeMetricFamily(f"journal_backlog_{name}", help_text, value)
+        yield GaugeMetricFamily(
+            "journal_quarantined_segments",
+            "Damaged segments whose records are not in the lake until a person has looked at them.",
+            backlog.quarantined_segments,
+        )
 
 
 class Observation:
@@ -50,7 +47,7 @@ class Observation:
         """
         registry = CollectorRegistry()
         MultiProcessCollector(registry, path=str(metrics))  # type: ignore[no-untyped-call]
-        registry.register(JournalBacklog(journals))
+        registry.register(JournalCollector(journals))
         self._server = ThreadingHTTPServer(address, _handler(registry, ready))
         self._server.daemon_threads = True
         self.port = self._server.server_address[1]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from serving.errors import ContractError, ModelNotFoundError, OrchestratorError, Violation
-from serving.formats.release import MODEL_NAME
+from serving.formats.release import require_model_name
 from serving.settings import ServingSettings
 
 _MAXIMUM_TEXT = 500
@@ -62,7 +62,7 @@ class Orchestrator:
 
         Raises:
             ContractError: A text is too long.
-            ModelNotFoundError: Dagster has no such job.
+            ModelNotFoundError: Dagster has no such job, or that is no name of a model.
             OrchestratorError: Dagster can not be reached, or refuses.
         """
         _check(model, reason, actor)
@@ -111,8 +111,7 @@ _UNFINISHED = ["QUEUED", "NOT_STARTED", "STARTING", "STARTED"]
 
 
 def _check(model: str, reason: str, actor: str) -> None:
-    if not MODEL_NAME.fullmatch(model):
-        raise ModelNotFoundError(f"{model[:80]!r} is not a model name")
+    require_model_name(model)
     too_long = f"is longer than {_MAXIMUM_TEXT} characters"
     found = [
         Violation(field, too_long)

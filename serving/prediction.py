@@ -37,6 +37,8 @@ class PredictionCall(NamedTuple):
     event_times_us: list[int]
     version: str = ""
     """A version that the release chain has had in routing; empty: the one in production."""
+    identity: str = ""
+    """Who asks: request ids of different callers have nothing to do with each other."""
 
 
 class PredictionAnswer(NamedTuple):
@@ -79,7 +81,7 @@ class Predictions:
         if not call.request_id:
             return self._score(call, model, rows, received_at, began)
         return self._recent.once(
-            (call.model, call.request_id),
+            (call.identity, call.model, call.request_id),
             _payload_digest(call, rows),
             lambda: self._score(call, model, rows, received_at, began),
             rows=len(rows.numbers),
@@ -90,7 +92,8 @@ class Predictions:
     ) -> PredictionAnswer:
         scores = model.predictor.scores(rows.numbers, rows.texts)
         ids = new_ids(received_at, len(scores))
-        self._journal.append(_record_of(call, model, rows, scores, ids, received_at), model.contract)
+        record = _record_of(call, model, rows, scores, ids, received_at)
+        self._journal.append(record, model.contract, rows=len(scores))
         seconds = time.perf_counter() - began
         self._meter.answered(AnsweredCall(model, seconds, rows.numbers, rows.texts, scores))
         return _answer_of(model, texts_of(ids), scores)

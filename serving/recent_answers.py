@@ -27,21 +27,21 @@ class _Entry(Generic[T]):
 
 
 class RecentAnswers(Generic[T]):
-    """Answers of the last five minutes by (model, request id), bounded in ids and in rows."""
+    """Answers of the last five minutes by (identity, model, request id), bounded in ids and in rows."""
 
     def __init__(
         self, *, seconds: float = MAXIMUM_AGE_SECONDS, ids: int = MAXIMUM_IDS, rows: int = MAXIMUM_ROWS
     ) -> None:
         self._seconds, self._ids, self._rows = seconds, ids, rows
-        self._entries: OrderedDict[tuple[str, str], _Entry[T]] = OrderedDict()
+        self._entries: OrderedDict[tuple[str, str, str], _Entry[T]] = OrderedDict()
         self._n_rows = 0
         self._settled = threading.Condition()
 
-    def once(self, key: tuple[str, str], payload: bytes, compute: Callable[[], T], *, rows: int = 1) -> T:
+    def once(self, key: tuple[str, str, str], payload: bytes, compute: Callable[[], T], *, rows: int = 1) -> T:
         """Return the answer given to this request id before, or compute and remember it.
 
         Args:
-            key: Model and request id.
+            key: Identity, model and request id.
             payload: Digest of everything else in the request.
             compute: Scores and journals; called again by the next retry if it fails.
             rows: Size of the answer.
@@ -72,9 +72,9 @@ class RecentAnswers(Generic[T]):
                 self._settled.notify_all()
         return answer
 
-    def _answer_of(self, entry: _Entry[T], key: tuple[str, str], payload: bytes) -> T:
+    def _answer_of(self, entry: _Entry[T], key: tuple[str, str, str], payload: bytes) -> T:
         if entry.payload != payload:
-            raise RequestConflictError(f"request id {key[1][:80]!r} was used for another payload")
+            raise RequestConflictError(f"request id {key[-1][:80]!r} was used for another payload")
         entry.awaited = True
         self._settled.wait_for(lambda: entry.answer is not None or entry.error is not None)
         if entry.error is not None:
@@ -90,5 +90,5 @@ class RecentAnswers(Generic[T]):
                 return
             self._forget(key)
 
-    def _forget(self, key: tuple[str, str]) -> None:
+    def _forget(self, key: tuple[str, str, str]) -> None:
         self._n_rows -= self._entries.pop(key).rows

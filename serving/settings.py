@@ -1,7 +1,7 @@
 """Where and how this server runs; every field is an environment variable with the prefix `SERVING_`."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import AliasChoices, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -26,11 +26,22 @@ class ServingSettings(BaseSettings):
     metrics_port: int = Field(
         50052, ge=0, le=65535, description="HTTP port of /livez, /readyz and /metrics; 0 takes a free one."
     )
+    metrics_host: str = Field("127.0.0.1", description="Address of the HTTP port, which asks nobody who they are.")
     workers: int = Field(2, ge=1, le=64, description="Worker processes that share the port.")
     threads: int = Field(16, ge=1, le=256, description="Threads of one worker.")
+    queue: int = Field(128, ge=0, le=10_000, description="Calls of one worker that may wait for a thread.")
+    streams: int = Field(32, ge=1, le=1000, description="Streams that one worker keeps open.")
+    receive_seconds: float = Field(10, gt=0, le=600, description="Patience with a call whose message does not arrive.")
+    idle_stream_seconds: float = Field(300, gt=0, description="Patience with a stream that brings no message.")
     release_store: Path = Field(default_factory=_inside_home("release_store"), description="Release chains, bundles.")
     lake: Path = Field(default_factory=_inside_home("lake"), description="Delta tables, <model>/<table>.")
     journals: Path = Field(default_factory=_inside_home("journals"), description="What is not yet in the lake.")
+    journal_quota_bytes: int = Field(
+        2 * 1024**3, ge=1024 * 1024, description="What all journals may hold; beyond it calls are UNAVAILABLE."
+    )
+    durability: Literal["process", "group"] = Field(
+        "process", description="What an answered prediction survives: the death of a process, or a loss of power too."
+    )
     cache: Path = Field(default_factory=_inside_home("cache"), description="The last known good models.")
     trusted_keys: Path = Field(
         default_factory=_inside_home("keys/trusted"),
@@ -44,6 +55,30 @@ class ServingSettings(BaseSettings):
     ship_seconds: float = Field(1.0, gt=0, le=60, description="Seconds between shipments to the lake.")
     grace_seconds: float = Field(10, ge=0, le=600, description="Seconds that accepted calls get to finish at the end.")
     maximum_message_bytes: int = Field(4 * 1024 * 1024, ge=1024, description="Greatest request and answer.")
+    maximum_large_bytes: int = Field(
+        32 * 1024 * 1024,
+        ge=4 * 1024 * 1024,
+        description="Requests above 256 KiB that one worker holds at once, in sum.",
+    )
+    tokens: Path | None = Field(None, description="File of accepted tokens (`python -m serving tokens create`).")
+    jwks: str = Field("", description="Path or https URL of the keys of JWTs (JSON Web Key Set).")
+    jwt_issuer: str = Field("", description="The `iss` that JWTs must have.")
+    jwt_audience: str = Field("", description="The `aud` that JWTs must contain.")
+    health_access: Literal["anyone", "authenticated"] = Field("anyone", description="Who may ask for health.")
+    reflection_access: Literal["anyone", "authenticated", "off"] = Field(
+        "authenticated", description="Who may ask for the protos."
+    )
+    calls_per_second: float = Field(0, ge=0, description="Of one identity, over all workers; 0: no limit.")
+    tls_certificate: Path | None = Field(None, description="The server's certificate chain (PEM).")
+    tls_key: Path | None = Field(None, description="Its private key (PEM, without a password).")
+    tls_client_ca: Path | None = Field(None, description="Authorities of clients, which then need a certificate.")
+    allow_unprotected: bool = Field(
+        False, description="Listen beyond this machine without TLS or without tokens: something else protects the port."
+    )
+    audit_log: Path = Field(
+        default_factory=_inside_home("audit/control.jsonl"), description="Who asked for which control call, and when."
+    )
+    log_format: Literal["text", "json"] = Field("text", description="Lines on standard error: text or JSON objects.")
     dagster_url: str = Field(
         "http://127.0.0.1:3000",
         validation_alias=AliasChoices("SERVING_DAGSTER_URL", "MLOPS_DAGSTER_URL"),
@@ -53,10 +88,13 @@ class ServingSettings(BaseSettings):
     dagster_job: str = Field("{model}_retrain", description="Name of a model's retraining job.")
     dagster_timeout_seconds: float = Field(10, gt=0, le=300, description="Patience with Dagster's webserver.")
 
-    @field_validator("home", "release_store", "lake", "journals", "cache", "trusted_keys")
+    @field_validator(
+        *("home", "release_store", "lake", "journals", "cache", "trusted_keys", "audit_log"),
+        *("tokens", "tls_certificate", "tls_key", "tls_client_ca"),
+    )
     @classmethod
-    def _absolute(cls, value: Path) -> Path:
-        return value.expanduser().resolve()
+    def _absolute(cls, value: Path | None) -> Path | None:
+        return value.expanduser().resolve() if value is not None else None
 
     @property
     def address(self) -> str:
@@ -80,7 +118,8 @@ class ServingSettings(BaseSettings):
 
     def environment(self) -> dict[str, str]:
         """Return the variables that give a child process these settings."""
-        return {variable_of(name): str(getattr(self, name)) for name in type(self).model_fields}
+        values = {name: getattr(self, name) for name in type(self).model_fields}
+        return {variable_of(name): str(value) for name, value in values.items() if value is not None}
 
 
 def variable_of(name: str) -> str:

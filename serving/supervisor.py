@@ -17,10 +17,14 @@ from prometheus_client.multiprocess import mark_process_dead
 
 from serving.child import Child
 from serving.errors import SettingsError
+from serving.journal.backlog import Quota
 from serving.observation import Observation
+from serving.security.protection import check_protection
 from serving.settings import ServingSettings, address_of, variable_of
+from serving.ticker import Ticker
 
 _WATCH_SECONDS = 0.05
+_QUOTA_SECONDS = 0.5
 _SHIPPER_PATIENCE_SECONDS = 20.0
 _WORKER_PATIENCE_SECONDS = 5.0
 
@@ -34,8 +38,9 @@ class Supervisor:
         """Claim the home and the ports.
 
         Raises:
-            SettingsError: Something is taken or not permitted; names it and the mend.
+            SettingsError: Something is taken, not permitted or not protected; names it and the mend.
         """
+        check_protection(settings)
         _prepare_folders(settings)
         self._claim = _claim_home(settings)
         self._reserved, port = _reserve_port(settings)
@@ -44,6 +49,9 @@ class Supervisor:
         shutil.rmtree(settings.metrics_folder, ignore_errors=True)
         settings.metrics_folder.mkdir()
         self._observation = self._observe()
+        quota = Quota(settings.journals, maximum_bytes=settings.journal_quota_bytes)
+        quota.enforce()
+        self._quota = Ticker(quota.enforce, seconds=_QUOTA_SECONDS, name="journal-quota")
         environment = self._settings.environment() | {"PROMETHEUS_MULTIPROC_DIR": str(settings.metrics_folder)}
         self._workers = [Child(f"worker {i}", "serving.worker", environment) for i in range(settings.workers)]
         self._shipper = Child("shipper", "serving.shipper", environment)
@@ -63,6 +71,7 @@ class Supervisor:
         signal.signal(signal.SIGTERM, on_signal)
         signal.signal(signal.SIGINT, on_signal)
         self._observation.start()
+        self._quota.start()
         for child in (*self._workers, self._shipper):
             child.start()
         announced = False
@@ -83,6 +92,7 @@ class Supervisor:
         well &= _end([self._shipper], grace + _SHIPPER_PATIENCE_SECONDS, hurry)
         self._settings.address_file.unlink(missing_ok=True)
         self._observation.stop()
+        self._quota.stop()
         self._reserved.close()
         self._claim.close()
         _log.info("stopped")
@@ -92,7 +102,7 @@ class Supervisor:
         settings = self._settings
         addresses = {
             "address": settings.address,
-            "metrics": f"http://{address_of(settings.host, self._observation.port)}",
+            "metrics": f"http://{address_of(settings.metrics_host, self._observation.port)}",
             "pid": os.getpid(),
         }
         temporary = settings.address_file.with_suffix(".tmp")
@@ -102,7 +112,7 @@ class Supervisor:
 
     def _observe(self) -> Observation:
         settings = self._settings
-        address = (settings.host, settings.metrics_port)
+        address = (settings.metrics_host, settings.metrics_port)
         try:
             return Observation(
                 address, metrics=settings.metrics_folder, journals=settings.journals, ready=lambda: self.ready
@@ -167,7 +177,7 @@ def _reserve_port(settings: ServingSettings) -> tuple[socket.socket, int]:
 def _address_error(setting: str, address: tuple[str, int], error: OSError) -> SettingsError:
     variable = variable_of(setting)
     if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
-        mend = f"set {variable_of('host')} to an address of this machine"
+        mend = f"set {variable_of(setting.replace('port', 'host'))} to an address of this machine"
     elif error.errno == errno.EACCES:
         mend = f"set {variable} to a port above 1023"
     else:

@@ -3,11 +3,11 @@
 import logging
 import sys
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from types import ModuleType
 
-import grpc
-from grpc_health.v1 import health, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
+from google.protobuf.descriptor import ServiceDescriptor
+from grpc_health.v1 import health_pb2
+from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 from protos.inference import open_inference_pb2
 from protos.mlops.v1 import control_pb2, feedback_pb2, prediction_pb2
@@ -17,14 +17,15 @@ from serving.api.grpc_status import status_name_of
 from serving.api.health import HealthServicer
 from serving.api.open_inference import OpenInferenceServicer
 from serving.api.prediction import PredictionServicer
-from serving.api.services import add_service
+from serving.api.server import ApiServer
 from serving.call_meter import CallMeter
 from serving.errors import ServingError
 from serving.feedback import Feedback, PredictionLog
 from serving.formats.release import ReleaseStore
 from serving.formats.signature import TrustedKeys
 from serving.journal.append import Journal
-from serving.lifeline import prepare_process, stop_event, tell
+from serving.lifeline import keep_pandas_out, stop_event, tell
+from serving.logs import configure_logging
 from serving.metrics import JOURNAL_WRITABLE
 from serving.orchestrator import Orchestrator
 from serving.prediction import Predictions
@@ -36,15 +37,6 @@ from serving.ticker import Ticker
 
 _WATCH_SECONDS = 0.1
 _FLUSH_SECONDS = 0.1
-_SERVICES = [
-    file.DESCRIPTOR.services_by_name[name]
-    for file, name in (
-        (prediction_pb2, "PredictionService"),
-        (feedback_pb2, "FeedbackService"),
-        (control_pb2, "ControlService"),
-        (open_inference_pb2, "GRPCInferenceService"),
-    )
-]
 
 _log = logging.getLogger(__name__)
 
@@ -54,7 +46,7 @@ class Worker:
 
     def __init__(self, settings: ServingSettings) -> None:
         self._settings = settings
-        self._journal = Journal(settings.journals, seal_seconds=settings.seal_seconds)
+        self._journal = Journal(settings.journals, seal_seconds=settings.seal_seconds, durability=settings.durability)
         self._host = ModelHost(
             ReleaseStore(settings.release_store),
             LastKnownGood(settings.cache),
@@ -64,7 +56,7 @@ class Worker:
         self._meter = CallMeter()
         self._health = HealthServicer()
         self._healthy: dict[str, bool] = {}
-        self._server = self._build()
+        self._server = ApiServer(settings, self._servicers().items())
         self._tickers = [
             Ticker(self._host.poll, seconds=settings.poll_seconds, name="release-poller"),
             Ticker(self._journal.tick, seconds=settings.seal_seconds / 5, name="journal-ticker"),
@@ -74,7 +66,6 @@ class Worker:
     def start(self) -> None:
         """Load what is promoted, then listen."""
         self._host.poll()
-        self._server.add_insecure_port(self._settings.address)
         self._server.start()
         for ticker in self._tickers:
             ticker.start()
@@ -83,73 +74,71 @@ class Worker:
     def watch(self, stopping: threading.Event) -> None:
         """Report readiness until the worker is to stop, or must be replaced because its journal is gone."""
         while not stopping.wait(_WATCH_SECONDS) and not self._journal.lost:
-            self._report(writable=self._journal.writable)
+            JOURNAL_WRITABLE.set(self._journal.writable)
+            self._report(self._journal.trouble)
 
     def drain(self) -> int:
         """Answer what was accepted, then seal the journal; returns the exit code."""
-        self._report(writable=False)
-        stopped = self._server.stop(self._settings.grace_seconds)
+        self._report(self._journal.trouble if self._journal.lost else "draining")
+        self._server.refuse_new_calls(self._settings.grace_seconds)
         self._health.end_watches()
-        stopped.wait()
+        self._server.wait()
         for ticker in self._tickers:
             ticker.stop()
         self._meter.flush()
         self._journal.close()
         return int(self._journal.lost)
 
-    def _report(self, *, writable: bool) -> None:
+    def _report(self, trouble: str) -> None:
         names = self._host.names
-        now = dict.fromkeys(names, writable) | {"": writable and bool(names)}
+        now = dict.fromkeys(names, not trouble) | {"": not trouble and bool(names)}
         gone = dict.fromkeys(self._healthy.keys() - now.keys(), False)
-        JOURNAL_WRITABLE.set(writable)
         for name, is_healthy in (now | gone).items():
             if self._healthy.get(name) != is_healthy:
                 self._health.report(name, is_healthy=is_healthy)
         if self._healthy.get("") != now[""]:
             tell(state="ready" if now[""] else "listening")
+            _log.info("ready: %s", ", ".join(names)) if now[""] else _log.warning(
+                "not ready: %s", trouble or "no model"
+            )
         self._healthy = now | gone
 
     def _is_ready(self, name: str) -> bool:
         return self._healthy.get(name, False)
 
-    def _build(self) -> grpc.Server:
+    def _servicers(self) -> dict[ServiceDescriptor, object]:
         settings = self._settings
-        server = grpc_server(settings)
         predictions = Predictions(self._host, self._journal, self._meter, status_of=status_name_of)
         feedback = Feedback(self._host, self._journal)
         log = PredictionLog(settings.lake, settings.journals)
-        servicers = (
-            PredictionServicer(predictions, self._host),
-            FeedbackServicer(feedback, log, self._host),
-            ControlServicer(Orchestrator(settings)),
-            OpenInferenceServicer(predictions, self._host, settings.metrics_folder, self._is_ready),
-        )
-        for service, servicer in zip(_SERVICES, servicers, strict=True):
-            add_service(server, service, servicer)
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
-        names = [service.full_name for service in _SERVICES]
-        reflection.enable_server_reflection([*names, health.SERVICE_NAME, reflection.SERVICE_NAME], server)
-        return server
+        tensors = OpenInferenceServicer(predictions, self._host, settings.metrics_folder, self._is_ready)
+        servicers: dict[ServiceDescriptor, object] = {
+            _service(prediction_pb2, "PredictionService"): PredictionServicer(predictions, self._host),
+            _service(feedback_pb2, "FeedbackService"): FeedbackServicer(feedback, log, self._host),
+            _service(control_pb2, "ControlService"): ControlServicer(Orchestrator(settings)),
+            _service(open_inference_pb2, "GRPCInferenceService"): tensors,
+            _service(health_pb2, "Health"): self._health,
+        }
+        if settings.reflection_access != "off":
+            names = [service.full_name for service in servicers]
+            servicer = reflection.ReflectionServicer([*names, reflection.SERVICE_NAME])
+            servicers[_service(reflection_pb2, "ServerReflection")] = servicer
+        return servicers
 
 
-def grpc_server(settings: ServingSettings) -> grpc.Server:
-    """Return a server without services."""
-    return grpc.server(
-        ThreadPoolExecutor(settings.threads, thread_name_prefix="call"),
-        options=[
-            ("grpc.so_reuseport", 1),
-            ("grpc.max_receive_message_length", settings.maximum_message_bytes),
-            ("grpc.max_send_message_length", settings.maximum_message_bytes),
-        ],
-    )
+def _service(file: ModuleType, name: str) -> ServiceDescriptor:
+    service: ServiceDescriptor = file.DESCRIPTOR.services_by_name[name]
+    return service
 
 
 def main() -> int:
     """Run one worker until the supervisor lets go."""
-    prepare_process()
+    keep_pandas_out()
     stopping = stop_event(on_terminate=True)
+    settings = load_settings()
+    configure_logging(settings.log_format, role="worker")
     try:
-        worker = Worker(load_settings())
+        worker = Worker(settings)
         worker.start()
     except (ServingError, RuntimeError) as error:  # grpcio raises RuntimeError for a port that it can not bind
         _log.error("%s", error)

@@ -46,11 +46,11 @@ def served_generation(model: str, wanted: int) -> tuple[int, float]:
     """Return the generation that the server answers with (0: no answer), and the seconds until it did."""
     import grpc
 
-    from serving.client import Client
+    from mlops_assets.resources.prediction_server import connect
     from serving.errors import ServingError
 
     started, served = time.monotonic(), 0
-    with Client(settings().server) as client:
+    with connect(settings()) as client:
         while time.monotonic() - started < PROMISED_SECONDS:
             try:
                 served = client.model_info(model).generation

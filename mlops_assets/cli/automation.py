@@ -13,8 +13,8 @@ from mlops_assets.errors import OperationError
 from mlops_assets.lake.metrics import latest_summaries
 from mlops_assets.lake.tables import Lake
 from mlops_assets.replay.orchestration import Orchestration
+from mlops_assets.resources.prediction_server import connect
 from mlops_assets.settings import settings
-from serving.client import Client
 from serving.formats.release import Release, ReleaseStore
 
 SENSORS = ("monitoring_windows", "drift", "accuracy")
@@ -26,7 +26,7 @@ SENSORS = ("monitoring_windows", "drift", "accuracy")
 def retrain(model: str, reason: str) -> None:
     """Launch one retraining, or name the one that is under way."""
     find(model)
-    with Client(settings().server) as client:
+    with connect(settings()) as client:
         run = client.trigger_retraining(model, reason=reason, actor=getpass.getuser())
     state = "already under way" if run.already_running else "launched"
     click.echo(f"{model}: retraining {run.dagster_run_id} {state}: {settings().dagster_url}/runs/{run.dagster_run_id}")

@@ -10,9 +10,10 @@ import click
 
 from mlops_assets.catalog import find
 from mlops_assets.errors import DataError
+from mlops_assets.resources.prediction_server import connect
 from mlops_assets.settings import settings
 from mlops_assets.spec import ModelSpec, Number
-from serving.client import Client, Label
+from serving.client import Label
 
 RETRY_SECONDS = 2.0
 
@@ -27,7 +28,7 @@ def predict(model: str, rows: TextIO, version_info: bool) -> None:
     Prints one JSON object a row. Empty cells and nulls are missing values. A column `entity_key` is passed on.
     """
     examples = list(_rows(find(model), rows))
-    with Client(settings().server, retry_seconds=RETRY_SECONDS) as client:
+    with connect(settings(), retry_seconds=RETRY_SECONDS) as client:
         if version_info:
             info = client.model_info(model)
             click.echo(f"{model} version {info.model_version}, generation {info.generation}", err=True)
@@ -60,7 +61,7 @@ def feedback(model: str, labels: tuple[str, ...], source: str) -> None:
         if not separator:
             raise click.BadParameter(f"{text!r} is not PREDICTION_ID=LABEL")
         pairs.append(Label(prediction_id=prediction_id, label=label, source=source))
-    with Client(settings().server, retry_seconds=RETRY_SECONDS) as client:
+    with connect(settings(), retry_seconds=RETRY_SECONDS) as client:
         accepted = client.feedback(model, pairs)
     click.echo(f"{accepted} labels accepted")
 

@@ -12,8 +12,8 @@ from importlib.metadata import PackageNotFoundError, version
 
 from mlops_assets.catalog import specs
 from mlops_assets.errors import MlopsError
+from mlops_assets.resources.prediction_server import connect
 from mlops_assets.settings import STATE_FORMAT, Settings
-from serving.client import Client
 from serving.errors import ServingError, SignatureError
 from serving.formats.bundle import open_bundle
 from serving.formats.release import ReleaseStore
@@ -98,7 +98,7 @@ def _chains(where: Settings) -> list[Finding]:
 
 
 def _processes(where: Settings) -> list[Finding]:
-    with Client(where.server) as client:
+    with connect(where) as client:
         healthy = client.health()
     host, port = where.server.rsplit(":", 1)
     try:

@@ -19,6 +19,7 @@ from mlops_assets.replay.comparison import Comparison, compare
 from mlops_assets.replay.loop import Loop, Word, sent_predictions
 from mlops_assets.replay.orchestration import Orchestration
 from mlops_assets.replay.traffic import Replay
+from mlops_assets.resources.prediction_server import connect
 from mlops_assets.settings import Settings
 from mlops_assets.spec import ModelSpec
 from serving.client import Client
@@ -58,7 +59,7 @@ def replay_history(
     story = Story()
     lake, store = Lake(where.lake), ReleaseStore(where.release_store)
     dagster = Orchestration(where.dagster_url)
-    with Client(where.server, connections=2) as client:
+    with connect(where, connections=2) as client:
         loop = Loop(spec, lake, store, dagster, client)
         console.print(f"Reading the traffic of [bold]{spec.name}[/bold] …")
         traffic = spec.traffic()

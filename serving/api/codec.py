@@ -18,7 +18,7 @@ _NAN = float("nan")
 T = TypeVar("T", float, str)
 
 
-def call_of_one(request: pb.PredictRequest) -> PredictionCall:
+def call_of_one(request: pb.PredictRequest, identity: str = "") -> PredictionCall:
     """Read a request for one row."""
     return PredictionCall(
         model=request.model,
@@ -27,10 +27,11 @@ def call_of_one(request: pb.PredictRequest) -> PredictionCall:
         entity_keys=[request.entity_key] if request.entity_key else [],
         event_times_us=[microseconds_of(request.event_time)] if request.HasField("event_time") else [],
         version=request.version,
+        identity=identity,
     )
 
 
-def call_of_batch(request: pb.PredictBatchRequest) -> PredictionCall:
+def call_of_batch(request: pb.PredictBatchRequest, identity: str = "") -> PredictionCall:
     """Read a request for many rows."""
     return PredictionCall(
         model=request.model,
@@ -39,6 +40,7 @@ def call_of_batch(request: pb.PredictBatchRequest) -> PredictionCall:
         entity_keys=list(request.entity_keys),
         event_times_us=list(request.event_times_us),
         version=request.version,
+        identity=identity,
     )
 
 

@@ -5,6 +5,7 @@ import grpc
 from protos.mlops.v1 import control_pb2 as pb
 from protos.mlops.v1 import control_pb2_grpc as pb_grpc
 from serving.orchestrator import Orchestrator
+from serving.security.identity import CALLER
 
 
 class ControlServicer(pb_grpc.ControlServiceServicer):
@@ -17,5 +18,6 @@ class ControlServicer(pb_grpc.ControlServiceServicer):
         self, request: pb.TriggerRetrainingRequest, context: grpc.ServicerContext
     ) -> pb.TriggerRetrainingResponse:
         """Launch a retraining, or name the one that runs."""
-        launch = self._orchestrator.retrain(request.model, reason=request.reason, actor=request.actor)
+        actor = CALLER.get().name or request.actor
+        launch = self._orchestrator.retrain(request.model, reason=request.reason, actor=actor)
         return pb.TriggerRetrainingResponse(dagster_run_id=launch.run_id, already_running=launch.already_running)

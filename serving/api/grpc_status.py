@@ -1,25 +1,32 @@
 """What a client is told when a call can not be answered: the one table from error to gRPC status."""
 
-import logging
-from typing import NoReturn
+import math
+from typing import NoReturn, cast
 
 import grpc
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
 from serving.errors import (
+    AuditError,
     BundleError,
     BundleUnreadableError,
     ContractError,
+    DeadlineExceededError,
+    DrainingError,
     JournalError,
     LakeError,
+    MessageLimitError,
     ModelNotFoundError,
     ModelUnavailableError,
     OrchestratorError,
+    OverloadError,
+    PermissionDeniedError,
     PredictionNotFoundError,
     ReleaseError,
     RequestConflictError,
     ServingError,
+    UnauthenticatedError,
     Violation,
 )
 
@@ -28,10 +35,17 @@ STATUS_OF_ERROR: dict[type[ServingError], grpc.StatusCode] = {
     RequestConflictError: grpc.StatusCode.INVALID_ARGUMENT,
     ModelNotFoundError: grpc.StatusCode.NOT_FOUND,
     PredictionNotFoundError: grpc.StatusCode.NOT_FOUND,
+    UnauthenticatedError: grpc.StatusCode.UNAUTHENTICATED,
+    PermissionDeniedError: grpc.StatusCode.PERMISSION_DENIED,
+    OverloadError: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    MessageLimitError: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    DeadlineExceededError: grpc.StatusCode.DEADLINE_EXCEEDED,
     ModelUnavailableError: grpc.StatusCode.UNAVAILABLE,
     JournalError: grpc.StatusCode.UNAVAILABLE,
+    DrainingError: grpc.StatusCode.UNAVAILABLE,
     LakeError: grpc.StatusCode.UNAVAILABLE,
     OrchestratorError: grpc.StatusCode.UNAVAILABLE,
+    AuditError: grpc.StatusCode.UNAVAILABLE,
     BundleUnreadableError: grpc.StatusCode.UNAVAILABLE,
     BundleError: grpc.StatusCode.FAILED_PRECONDITION,
     ReleaseError: grpc.StatusCode.FAILED_PRECONDITION,
@@ -40,11 +54,12 @@ STATUS_OF_ERROR: dict[type[ServingError], grpc.StatusCode] = {
 ERROR_DOMAIN = "mlops.v1"
 """`google.rpc.ErrorInfo` of this domain carries the error's class as the reason."""
 
+RETRY_PUSHBACK = "grpc-retry-pushback-ms"
+"""Trailer that tells a client, and gRPC's own retries, how long to stay away."""
+
 # Everything travels in the trailers, which common clients limit to 8 KiB; there the details stand in base64.
 _MAXIMUM_MESSAGE = 1000
 _MAXIMUM_DETAILS = 4000
-
-_log = logging.getLogger(__name__)
 
 
 def status_of(error: Exception) -> grpc.StatusCode:
@@ -58,20 +73,33 @@ def status_name_of(error: Exception) -> str:
 
 
 def refuse(error: Exception, context: grpc.ServicerContext) -> NoReturn:
-    """End a call with the status of an error; what is not foreseen is logged and not told.
+    """End a call with the status of an error; what is not foreseen is not told.
 
     Raises:
         Exception: Always; grpcio ends the call so.
     """
     code = status_of(error)
     if code is _INTERNAL:
-        _log.error("a call failed", exc_info=error)
         context.abort(code, "internal error; the server's log says more")
-    status = status_pb2.Status(code=code.value[0], message=_shortened(str(error)))
+    context.abort_with_status(rich_status_of(error))
+
+
+def rich_status_of(error: Exception) -> grpc.Status:
+    """Return what `refuse` sends for a foreseen error: status, text, details and trailers."""
+    rich = rpc_status.to_status(status_message_of(error))
+    if isinstance(error, OverloadError):
+        pushback = (RETRY_PUSHBACK, str(math.ceil(1000 * error.retry_after_seconds)))
+        rich = rich._replace(trailing_metadata=(*rich.trailing_metadata, pushback))
+    return cast(grpc.Status, rich)
+
+
+def status_message_of(error: Exception) -> status_pb2.Status:
+    """Return the status, text and details of an error as a message."""
+    status = status_pb2.Status(code=status_of(error).value[0], message=_shortened(str(error)))
     status.details.add().Pack(error_details_pb2.ErrorInfo(reason=type(error).__name__, domain=ERROR_DOMAIN))
     if isinstance(error, ContractError):
         status.details.add().Pack(_bad_request(error))
-    context.abort_with_status(rpc_status.to_status(status))
+    return status
 
 
 def _bad_request(error: ContractError) -> error_details_pb2.BadRequest:

@@ -1,25 +1,20 @@
 """Answers `grpc.health.v1.Health`: the server by the name "", and each model by its own."""
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import grpc
 from grpc_health.v1 import health, health_pb2
-
-MAXIMUM_WATCHES = 64
-"""Watches that a worker answers at a time; further ones wait for their turn."""
 
 
 class HealthServicer(health.HealthServicer):  # type: ignore[misc]  # the library has no types
     """The library's servicer, with watches that hold up neither calls nor the end of the worker.
 
     Its default sends to a watching client while it holds its lock: one client that does not read would block every
-    check. With threads of their own, watches wait for nobody but their own client.
+    check. With threads of their own (see `call_pools`), watches wait for nobody but their own client.
     """
 
     def __init__(self) -> None:
-        pool = ThreadPoolExecutor(MAXIMUM_WATCHES, thread_name_prefix="watch")
-        super().__init__(experimental_non_blocking=False, experimental_thread_pool=pool)
+        super().__init__(experimental_non_blocking=False)
         self._watches: set[Any] = set()
         self.report("", is_healthy=False)
 

@@ -13,6 +13,7 @@ from serving.errors import ModelNotFoundError, ModelUnavailableError
 from serving.model_statistics import VersionStatistics, version_statistics
 from serving.prediction import Predictions
 from serving.scoring.host import ModelHost
+from serving.security.identity import CALLER
 
 SERVER_NAME = "mlops-assets"
 EXTENSIONS = ("model_configuration", "statistics")
@@ -73,7 +74,8 @@ class OpenInferenceServicer(pb_grpc.GRPCInferenceServiceServicer):
         self, request: pb.ModelInferRequest, context: grpc.ServicerContext
     ) -> pb.ModelInferResponse:
         """Score 1 to 1000 rows."""
-        return tensor_calls.response_of(request, self._predictions.predict(tensor_calls.call_of_tensors(request)))
+        call = tensor_calls.call_of_tensors(request, CALLER.get().name)
+        return tensor_calls.response_of(request, self._predictions.predict(call))
 
     def ModelConfig(  # noqa: N802
         self, request: pb.ModelConfigRequest, context: grpc.ServicerContext

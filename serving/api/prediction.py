@@ -1,13 +1,18 @@
 """Answers `mlops.v1.PredictionService`: decode, delegate, encode."""
 
+from collections.abc import Iterator
+
 import grpc
 
 from protos.mlops.v1 import prediction_pb2 as pb
 from protos.mlops.v1 import prediction_pb2_grpc as pb_grpc
 from serving.api import codec
+from serving.api.grpc_status import status_message_of, status_of
 from serving.api.model_info import info_of
+from serving.errors import ServingError
 from serving.prediction import Predictions
 from serving.scoring.host import ModelHost
+from serving.security.identity import CALLER
 
 
 class PredictionServicer(pb_grpc.PredictionServiceServicer):
@@ -18,13 +23,25 @@ class PredictionServicer(pb_grpc.PredictionServiceServicer):
 
     def Predict(self, request: pb.PredictRequest, context: grpc.ServicerContext) -> pb.PredictResponse:  # noqa: N802
         """Score one row."""
-        return codec.response_of_one(self._predictions.predict(codec.call_of_one(request)))
+        return codec.response_of_one(self._predictions.predict(codec.call_of_one(request, CALLER.get().name)))
 
     def PredictBatch(  # noqa: N802
         self, request: pb.PredictBatchRequest, context: grpc.ServicerContext
     ) -> pb.PredictBatchResponse:
         """Score 1 to 1000 rows."""
-        return codec.response_of_batch(self._predictions.predict(codec.call_of_batch(request)))
+        return codec.response_of_batch(self._predictions.predict(codec.call_of_batch(request, CALLER.get().name)))
+
+    def PredictStream(  # noqa: N802
+        self, requests: Iterator[pb.PredictRequest], context: grpc.ServicerContext
+    ) -> Iterator[pb.PredictStreamResponse]:
+        """Score rows one by one; what is wrong with a row is the answer to it."""
+        for request in requests:
+            try:
+                yield pb.PredictStreamResponse(prediction=self.Predict(request, context))
+            except ServingError as error:
+                if status_of(error) is grpc.StatusCode.UNAVAILABLE:
+                    raise  # the server's trouble, not the row's: the client sends it again, to another one or later
+                yield pb.PredictStreamResponse(error=status_message_of(error))
 
     def GetModelInfo(  # noqa: N802
         self, request: pb.GetModelInfoRequest, context: grpc.ServicerContext

@@ -47,7 +47,7 @@ OUTPUTS = {
 """`probabilities` are those of the negative and of the positive label."""
 
 
-def call_of_tensors(request: pb.ModelInferRequest) -> PredictionCall:
+def call_of_tensors(request: pb.ModelInferRequest, identity: str = "") -> PredictionCall:
     """Read a request; what is wrong with it is raised by `rows_of`, together with what breaks the contract."""
     columns, found = _columns_of(request)
     keys = _taken(columns, ENTITY_KEY, "BYTES", found)
@@ -60,6 +60,7 @@ def call_of_tensors(request: pb.ModelInferRequest) -> PredictionCall:
         entity_keys=keys,
         event_times_us=times,
         version=request.model_version,
+        identity=identity,
     )
 
 

@@ -13,13 +13,23 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from serving.errors import ReleaseConflictError, ReleaseError
+from serving.errors import ModelNotFoundError, ReleaseConflictError, ReleaseError
 from serving.formats.files import create_file
 from serving.formats.signature import signature_files
 
 Action = Literal["promote", "refuse", "rollback"]
 MODEL_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 VERSION_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+
+
+def require_model_name(text: str) -> None:
+    """Raise unless a text from outside can be a model's name, before anything is looked up or opened by it.
+
+    Raises:
+        ModelNotFoundError: It can not.
+    """
+    if not MODEL_NAME.fullmatch(text):
+        raise ModelNotFoundError(f"{text[:80]!r} is not a model name: lower case letters, digits and _")
 
 
 @dataclass(frozen=True, slots=True)

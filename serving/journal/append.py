@@ -1,144 +1,185 @@
 """The journal of one worker: what is answered is written here first.
 
-A written record survives the death of the process. A folder `<journals>/<journal id>/` belongs to the process that
-holds the lock in it; when the lock is free its writer is dead.
+A record survives the death of the process once it is written, and the loss of power once it is synced
+(`durability="group"`). A folder `<journals>/<journal id>/` belongs to the process that holds the lock in it; when the
+lock is free its writer is dead.
 """
 
-import errno
 import fcntl
 import os
 import threading
-import time
 import uuid
 from pathlib import Path
+from typing import Literal
 
 from protos.mlops.v1 import journal_pb2
 from serving.errors import JournalError
 from serving.formats.contract import Contract
-from serving.journal.segment import frame, segment_path
+from serving.journal.group_commit import GroupCommit
+from serving.journal.open_segment import OpenSegment
+from serving.journal.segment import frame
 
 LOCK_FILE = "lock"
+OVER_QUOTA_FILE = ".over-quota"
+"""Stands in the folder of all journals while they hold more than they may; the supervisor puts it there."""
 MAXIMUM_SEGMENT_BYTES = 32 * 1024 * 1024
-_PROBE_BYTES = 64 * 1024
+
+Durability = Literal["process", "group"]
 
 
 class Journal:
     """Appends records in one order; safe to call from many threads."""
 
-    def __init__(self, root: Path, *, seal_seconds: float = 0.5) -> None:
+    def __init__(self, root: Path, *, seal_seconds: float = 0.5, durability: Durability = "process") -> None:
         """Create a fresh journal below `root`.
+
+        Args:
+            root: The folder of all journals.
+            seal_seconds: Age at which `tick` seals a segment, so that it can be shipped.
+            durability: Whether an append survives this process ("process") or also a loss of power ("group").
 
         Raises:
             JournalError: The folder can not be written.
         """
         self.id = uuid.uuid4().hex
-        self._seal_seconds = seal_seconds
+        self._root, self._seal_seconds = root, seal_seconds
+        self._group = GroupCommit(self._sync) if durability == "group" else None
         self._guard = threading.Lock()
         try:
             self._folder, self._lock = _locked_folder(root, self.id)
-            self._number = 1
-            self._handle = self._create(self._number)
+            self._segment = OpenSegment(self._folder, 1)
+            self._sync_names(self._folder, root)
         except OSError as error:
             raise JournalError(f"journal folder {root} can not be written: {error.strerror}") from error
-        self._bytes = 0
-        self._opened_at = time.monotonic()
+        self._written = 0
         self._contracts: set[str] = set()
-        self._closed = False
-        self.writable = True
+        self._refusal = ""
+        self._full = self._closed = False
         self.lost = False
 
-    def append(self, record: journal_pb2.JournalRecord, contract: Contract | None = None) -> None:
-        """Write one record; it is safe from the death of this process when this returns.
+    @property
+    def trouble(self) -> str:
+        """Why the next record is not likely to be taken; empty if it is."""
+        return self._refusal or (f"the journal in {self._root} has no room" if self._full else "")
+
+    @property
+    def writable(self) -> bool:
+        """Whether the next record is likely to be taken."""
+        return not self.trouble
+
+    def append(self, record: journal_pb2.JournalRecord, contract: Contract | None = None, *, rows: int) -> None:
+        """Write one record; it is as safe as the journal's durability says when this returns.
 
         Args:
             record: What to remember.
             contract: The contract that the record refers to, if it does.
+            rows: How many rows of a log table it makes.
 
         Raises:
-            JournalError: Nothing was written; the disk is full or gone.
+            JournalError: The disk is full or gone, or the journals are over their quota: nothing may be answered.
         """
         written = frame(record.SerializeToString())
         with self._guard:
-            if self._closed or self.lost:
-                raise JournalError(f"the journal in {self._folder.parent} is {'lost' if self.lost else 'closed'}")
-            if self._bytes > MAXIMUM_SEGMENT_BYTES:
+            if self._segment.bytes > MAXIMUM_SEGMENT_BYTES:
                 self._seal()
+            if self._refusal:
+                raise JournalError(self._refusal)
             if contract is not None and contract.digest not in self._contracts:
-                self._write(frame(_contract_record(contract)) + written)
+                written = frame(_contract_record(contract)) + written
                 self._contracts.add(contract.digest)
-            else:
-                self._write(written)
+            try:
+                self._segment.write(written, rows)
+            except OSError as error:
+                self._full = True
+                self._contracts.clear()
+                raise JournalError(f"the journal in {self._root} can not be written: {error.strerror}") from error
+            self._full = False
+            self._written = place = self._written + 1
+        if self._group is not None:
+            self._group.wait(place)
 
     def tick(self) -> None:
-        """Seal a segment that is old enough; after a failed write, find out whether writing is possible again."""
+        """Seal a segment that is old enough; find out whether writing is possible and permitted."""
         with self._guard:
             if self._closed or self.lost:
                 return
-            if not os.fstat(self._handle).st_nlink:
-                # Somebody removed the file: writes would succeed and be gone. Only a new journal helps.
-                self.writable, self.lost = False, True
+            if self._segment.removed:
+                self._lose("its file was removed")
                 return
-            if self._bytes and time.monotonic() - self._opened_at >= self._seal_seconds:
+            if self._segment.bytes and self._segment.age_seconds >= self._seal_seconds:
                 self._seal()
-            if not self.writable:
-                self._probe()
+            if self._full:
+                self._full = not self._segment.has_room()
+            is_over = (self._root / OVER_QUOTA_FILE).exists()
+            self._refusal = f"the journals in {self._root} are over their quota" if is_over else ""
 
     def close(self) -> None:
-        """Seal what is written and give the journal free; appending is over."""
+        """Seal what is written and give the journal free; appending is over.
+
+        What can not be sealed stays as after the death of its writer, and the journal is lost.
+        """
         with self._guard:
             if self._closed:
                 return
             self._closed = True
-            path = segment_path(self._folder, self._number, sealed=False)
-            os.close(self._handle)
             if self.lost:
-                return
-            if self._bytes:
-                path.rename(segment_path(self._folder, self._number, sealed=True))
+                self._segment.close()
             else:
-                path.unlink()
+                self._refusal = f"the journal in {self._root} is closed"
+                self._seal_or_lose(self._segment)
             os.close(self._lock)
-
-    def _create(self, number: int) -> int:
-        return os.open(segment_path(self._folder, number, sealed=False), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
 
     def _seal(self) -> None:
         # The next file is opened before this one is given away: on a full disk that fails and this one goes on.
         try:
-            handle = self._create(self._number + 1)
+            following = OpenSegment(self._folder, self._segment.number + 1)
         except OSError:
-            self.writable = False
+            self._full = True
             return
-        old = segment_path(self._folder, self._number, sealed=False)
-        old.rename(segment_path(self._folder, self._number, sealed=True))
-        os.close(self._handle)
-        self._handle, self._number, self._bytes = handle, self._number + 1, 0
-        self._opened_at = time.monotonic()
+        before, self._segment = self._segment, following
         self._contracts.clear()
+        self._seal_or_lose(before)
 
-    def _write(self, data: bytes) -> None:
+    def _seal_or_lose(self, segment: OpenSegment) -> None:
         try:
-            _write_all(self._handle, data)
+            segment.seal(sync=self._group is not None)
+            self._sync_names(self._folder)
         except OSError as error:
-            self.writable = False
-            self._cut()
-            raise JournalError(f"the journal in {self._folder.parent} can not be written: {error.strerror}") from error
-        if not self._bytes:
-            self._opened_at = time.monotonic()
-        self._bytes += len(data)
-        self.writable = True
+            self._lose(str(error.strerror))
 
-    def _probe(self) -> None:
+    def _lose(self, why: str) -> None:
+        """Take nothing more: what would follow could not be trusted. Only a new journal helps."""
+        self.lost, self._refusal = True, f"the journal in {self._root} is lost: {why}"
+
+    def _sync(self) -> int:
+        with self._guard:
+            if self.lost:
+                raise JournalError(self._refusal)
+            if self._closed:
+                return self._written
+            # Another handle: sealing may close the segment's own meanwhile, after a sync of its own.
+            written, handle = self._written, self._segment.duplicate_handle()
         try:
-            _write_all(self._handle, bytes(_PROBE_BYTES))
-            self.writable = True
-        except OSError:
-            self.writable = False
-        self._cut()
+            os.fdatasync(handle)
+        except OSError as error:
+            # The kernel has dropped the pages that it could not write: another sync would succeed and mean nothing.
+            with self._guard:
+                self._lose(str(error.strerror))
+            raise JournalError(self._refusal) from error
+        finally:
+            os.close(handle)
+        return written
 
-    def _cut(self) -> None:
-        os.ftruncate(self._handle, self._bytes)
-        os.lseek(self._handle, self._bytes, os.SEEK_SET)
+    def _sync_names(self, *folders: Path) -> None:
+        """Make the names in these folders as safe as the records."""
+        if self._group is None:
+            return
+        for folder in folders:
+            handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                os.fsync(handle)
+            finally:
+                os.close(handle)
 
 
 def _contract_record(contract: Contract) -> bytes:
@@ -155,12 +196,3 @@ def _locked_folder(root: Path, journal_id: str) -> tuple[Path, int]:
     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     room.rename(folder)
     return folder, lock
-
-
-def _write_all(handle: int, data: bytes) -> None:
-    written = os.write(handle, data)
-    while written < len(data):
-        more = os.write(handle, data[written:])
-        if not more:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        written += more

@@ -13,6 +13,7 @@ from protos.mlops.v1 import journal_pb2
 from serving.formats.contract import Contract
 from serving.formats.record import FEEDBACK_SCHEMA, prediction_schema
 from serving.identifiers import arrow_texts_of
+from serving.journal.segment import rows_of
 
 SEQUENCE_BITS = 32
 """A record's sequence is its segment's number, shifted by these bits, plus the row's place in the segment."""
@@ -49,7 +50,8 @@ def tables_of(payloads: Iterable[bytes], *, journal: str, segment: int) -> dict[
         `<model>/predictions` and `<model>/feedback` to Arrow tables of the agreed schemas, one per contract.
 
     Raises:
-        ValueError: A payload is not a record, or refers to a contract that the segment does not hold.
+        ValueError: A payload is of an unknown kind, or refers to a contract that the segment does not hold.
+        DecodeError: A payload is not a record.
     """
     contracts: dict[str, Contract] = {}
     predictions: dict[str, _Batch] = defaultdict(_Batch)
@@ -61,14 +63,13 @@ def tables_of(payloads: Iterable[bytes], *, journal: str, segment: int) -> dict[
         if kind == "contract":
             contracts[record.contract.digest] = Contract.from_json(record.contract.json)
         elif kind == "prediction":
-            count = len(record.prediction.prediction_ids) // 16
-            predictions[record.prediction.contract_digest].add(record.prediction, start=sequence, count=count)
-            sequence += count
+            batch = predictions[record.prediction.contract_digest]
+            batch.add(record.prediction, start=sequence, count=rows_of(record))
         elif kind == "feedback":
             feedback[record.feedback.model].append((sequence, record.feedback))
-            sequence += len(record.feedback.rows)
         else:
             raise ValueError("a record of a kind that this release does not know")
+        sequence += rows_of(record)
     tables: dict[str, list[pa.Table]] = defaultdict(list)
     for digest, batch in predictions.items():
         if digest not in contracts:

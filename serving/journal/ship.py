@@ -1,35 +1,27 @@
-"""Moves sealed segments into the lake, each exactly once.
-
-A Delta commit carries, for every journal in it, the application transaction `<table>:<journal id>` with the last
-segment number. delta-rs stores these but does not enforce them, so they are read and checked here, on the very
-`DeltaTable` that is then written: if somebody else commits in between, that write fails and everything is read again.
-"""
+"""Moves sealed segments into the lake: reads them in their order, commits table by table, removes what has arrived."""
 
 import logging
+import os
 from collections import defaultdict
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
-from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
-from deltalake.exceptions import CommitFailedError, DeltaError
+from deltalake.exceptions import DeltaError
+from google.protobuf.message import DecodeError
 
+from serving.journal.append import Durability
+from serving.journal.commit import Piece, commit
 from serving.journal.decode import tables_of
 from serving.journal.recover import adopt, journal_folders, quarantine, remove_unborn
 from serving.journal.segment import Segment, read_records, segments_of
 
-_ROUND_BYTES = 64 * 1024 * 1024
-_ATTEMPTS = 5
+_BATCH_BYTES = 64 * 1024 * 1024
+# Whatever decoding can raise: one segment that this release can not read must not hold up the others for ever.
+_UNREADABLE = (ArithmeticError, AttributeError, DecodeError, LookupError, TypeError, ValueError, pa.ArrowException)
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class _Piece:
-    """The rows that one segment has for one table."""
-
-    segment: Segment
-    rows: pa.Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,92 +31,112 @@ class Shipment:
     segments: int
     rows: int
     failed: int
-    """Segments that are kept because a table could not be written."""
+    """Segments that are kept, because they could not be read or a table could not be written."""
+
+
+@dataclass
+class _Batch:
+    """Segments that are committed together, with their rows by table."""
+
+    segments: list[Segment] = field(default_factory=list)
+    pieces: dict[str, list[Piece]] = field(default_factory=lambda: defaultdict(list))
+    n_bytes: int = 0
+
+    def add(self, segment: Segment, tables: dict[str, list[pa.Table]], n_bytes: int) -> None:
+        self.segments.append(segment)
+        self.n_bytes += n_bytes
+        for name, parts in tables.items():
+            self.pieces[name].extend(Piece(segment, part) for part in parts)
 
 
 class Shipper:
     """The one process that moves journals into the lake."""
 
-    def __init__(self, journals: Path, lake: Path) -> None:
+    def __init__(self, journals: Path, lake: Path, *, durability: Durability = "process") -> None:
         self._journals, self._lake = journals, lake
+        self._syncs = durability == "group"
+        self._waiting: dict[Path, set[str]] = {}
+        """Segments that were read before, with the tables that still lack their rows."""
 
     def ship(self) -> Shipment:
         """Take over the journals of the dead, ship what is sealed, and remove what has arrived."""
+        broken: set[str] = set()
+        unread: list[Path] = []
+        n_segments = n_rows = 0
+        for batch in self._batches(broken, unread):
+            n_rows += self._commit(batch, broken)
+            n_segments += self._remove_arrived(batch)
+        return Shipment(n_segments, n_rows, len(self._waiting) + len(unread))
+
+    def _batches(self, broken: set[str], unread: list[Path]) -> Iterator[_Batch]:
+        """Read what is sealed, journal by journal and in order; what waits for broken tables only is left alone."""
+        batch = _Batch()
+        for folder in self._folders(unread):
+            try:
+                for segment in segments_of(folder):
+                    waiting = self._waiting.get(segment.path)
+                    if not segment.sealed or (waiting and waiting <= broken):
+                        continue
+                    self._read(segment, batch)
+                    if batch.n_bytes >= _BATCH_BYTES:
+                        yield batch
+                        batch = _Batch()
+            except OSError as error:
+                # The rest of this journal waits too: a table that has a later segment takes no earlier one.
+                _log.error("journal %s can not be read, it is kept: %s", folder, error)
+                unread.append(folder)
+        if batch.segments:
+            yield batch
+
+    def _folders(self, unread: list[Path]) -> Iterator[Path]:
         if self._journals.is_dir():
             remove_unborn(self._journals)
-        folders = journal_folders(self._journals)
-        for folder in folders:
-            adopt(folder)
-        segments, pieces = self._read(folders)
-        n_rows = 0
-        late: set[Path] = set()
-        for table, found in sorted(pieces.items()):
+        for folder in journal_folders(self._journals):
             try:
-                n_rows += self._commit(table, found)
-            except (DeltaError, OSError, pa.ArrowException) as error:
-                _log.error("%s can not be written, %d segments are kept: %s", self._lake / table, len(found), error)
-                late.update(piece.segment.path for piece in found)
-        shipped = [segment for segment in segments if segment.path not in late]
-        for segment in shipped:
-            segment.path.unlink()
-        return Shipment(len(shipped), n_rows, len(late))
-
-    def _read(self, folders: list[Path]) -> tuple[list[Segment], dict[str, list[_Piece]]]:
-        segments: list[Segment] = []
-        pieces: dict[str, list[_Piece]] = defaultdict(list)
-        room = _ROUND_BYTES
-        for segment in (s for folder in folders if folder.is_dir() for s in segments_of(folder) if s.sealed):
-            content = segment.path.read_bytes()
-            records = read_records(content)
-            try:
-                if not records.whole:
-                    raise ValueError(f"bad record at byte {records.valid_bytes} of {len(content)}")
-                tables = tables_of(records.payloads, journal=segment.journal, segment=segment.number)
-            except (ValueError, TypeError, KeyError, pa.ArrowException) as error:
-                quarantine(segment, str(error))
+                adopt(folder)
+            except OSError as error:
+                _log.error("journal %s can not be taken over, it is kept: %s", folder, error)
+                unread.append(folder)
                 continue
-            segments.append(segment)
-            for name, parts in tables.items():
-                pieces[name].extend(_Piece(segment, part) for part in parts)
-            room -= len(content)
-            if room < 0:
-                break
-        return segments, pieces
+            if folder.is_dir():
+                yield folder
 
-    def _commit(self, table: str, pieces: list[_Piece]) -> int:
-        path = self._lake / table
-        for attempt in range(_ATTEMPTS):
-            delta = _open_or_create(path, pieces[0].rows.schema)
-            fresh = [piece for piece in pieces if piece.segment.number > _last_shipped(delta, table, piece.segment)]
-            if not fresh:
-                return 0
-            last: dict[str, int] = {}
-            for piece in fresh:
-                app = f"{table}:{piece.segment.journal}"
-                last[app] = max(last.get(app, 0), piece.segment.number)
-            rows = pa.concat_tables([piece.rows for piece in fresh], promote_options="default")
-            marks = [Transaction(app, number) for app, number in last.items()]
-            try:
-                write_deltalake(
-                    delta,
-                    rows,
-                    mode="append",
-                    schema_mode="merge",
-                    commit_properties=CommitProperties(app_transactions=marks),
-                )
-                return int(rows.num_rows)
-            except CommitFailedError:
-                _log.warning("%s changed while it was written: reading again (%d)", path, attempt + 1)
-        raise DeltaError(f"{path} changed {_ATTEMPTS} times in a row")
+    def _read(self, segment: Segment, batch: _Batch) -> None:
+        content = segment.path.read_bytes()
+        records = read_records(content)
+        try:
+            if not records.whole:
+                raise ValueError(f"bad record at byte {records.valid_bytes} of {len(content)}")
+            tables = tables_of(records.payloads, journal=segment.journal, segment=segment.number)
+        except _UNREADABLE as error:
+            quarantine(segment, str(error))
+        else:
+            batch.add(segment, tables, len(content))
 
+    def _commit(self, batch: _Batch, broken: set[str]) -> int:
+        n_rows = 0
+        missing: dict[Path, set[str]] = defaultdict(set)
+        for table, pieces in sorted(batch.pieces.items()):
+            # Also once it works again: the segments before these were refused, and this table has to get them first.
+            if table not in broken:
+                try:
+                    n_rows += commit(self._lake, table, pieces)
+                    continue
+                except (DeltaError, OSError, pa.ArrowException) as error:
+                    _log.error("%s can not be written, its segments are kept: %s", self._lake / table, error)
+                    broken.add(table)
+            for piece in pieces:
+                missing[piece.segment.path].add(table)
+        for segment in batch.segments:
+            self._waiting.pop(segment.path, None)
+        self._waiting.update(missing)
+        return n_rows
 
-def _open_or_create(path: Path, schema: pa.Schema) -> DeltaTable:
-    if not DeltaTable.is_deltatable(str(path)):
-        path.mkdir(parents=True, exist_ok=True)
-        return DeltaTable.create(str(path), schema, mode="ignore", partition_by=["received_date"])
-    return DeltaTable(str(path))
-
-
-def _last_shipped(delta: DeltaTable, table: str, segment: Segment) -> int:
-    version = delta.transaction_version(f"{table}:{segment.journal}")
-    return -1 if version is None else version
+    def _remove_arrived(self, batch: _Batch) -> int:
+        arrived = [segment for segment in batch.segments if segment.path not in self._waiting]
+        if arrived and self._syncs:
+            # delta-rs leaves its files to the kernel: without this, a loss of power takes both copies.
+            os.sync()
+        for segment in arrived:
+            segment.path.unlink(missing_ok=True)
+        return len(arrived)

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from serving.complaints import Complaints
 from serving.errors import BundleError, ModelNotFoundError, ModelUnavailableError, ReleaseError, ServingError
-from serving.formats.release import Release, ReleaseStore
+from serving.formats.release import Release, ReleaseStore, require_model_name
 from serving.metrics import STALE, SWAP_SECONDS
 from serving.scoring.history import Placement, ReleaseHistory
 from serving.scoring.last_known_good import LastKnownGood
@@ -54,7 +54,8 @@ class ModelHost:
         if name in self._seen:
             why = "its release chain is away, so earlier versions are not known" if version else "no version is loaded"
             raise ModelUnavailableError(f"{name}: {why}")
-        raise ModelNotFoundError(f"no model {name[:80]!r} here")
+        require_model_name(name)
+        raise ModelNotFoundError(f"no model {name!r} here")
 
     def placement(self, model: LoadedModel) -> Placement | None:
         """Return how a version came into routing, or None while the release store has been away since the start."""

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -16,6 +17,7 @@ from typing import Any
 import psutil
 import pyarrow as pa
 from deltalake import DeltaTable
+from prometheus_client.parser import text_string_to_metric_families
 from pyarrow import fs
 
 from serving.client import Client
@@ -31,6 +33,12 @@ def eventually(condition: Callable[[], Any], *, seconds: float = 15.0, what: str
         assert time.monotonic() < deadline, f"{what} did not happen in {seconds} s"
         time.sleep(0.02)
     return found
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on, for a server that is to come back on it."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return probe.getsockname()[1]
 
 
 def read_table(path: Path) -> pa.Table | None:
@@ -95,6 +103,12 @@ class RunningServer:
         except urllib.error.HTTPError as error:
             with error:
                 return error.code, error.read().decode()
+
+    def metric(self, name: str, **labels: str) -> float:
+        """Sum the samples of one name with these labels."""
+        families = text_string_to_metric_families(self.http("/metrics")[1])
+        samples = [sample for family in families for sample in family.samples]
+        return sum(s.value for s in samples if s.name == name and labels.items() <= s.labels.items())
 
     def children(self, module: str) -> list[psutil.Process]:
         found = []

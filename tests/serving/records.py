@@ -47,14 +47,14 @@ def append_predictions(journal: Journal, count: int, *, contract: Contract = CON
     ids = []
     for _ in range(count):
         record, (prediction_id,) = prediction_record(contract=contract)
-        journal.append(record, contract)
+        journal.append(record, contract, rows=1)
         ids.append(prediction_id)
     return ids
 
 
 def seal(journal: Journal) -> None:
     """Seal what is written, as the ticker would after a while."""
-    journal._opened_at -= 60
+    journal._segment._began_at -= 60
     journal.tick()
 
 

@@ -12,7 +12,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from protos.inference import open_inference_pb2 as pb
 from protos.inference import open_inference_pb2_grpc as pb_grpc
-from serving.api.health import MAXIMUM_WATCHES
+from serving.api.call_pools import MAXIMUM_WATCHES
 from serving.client import Client
 from serving.errors import JournalError
 from tests.serving.harness import RunningServer, eventually
@@ -114,9 +114,18 @@ def test_many_watches_take_no_thread_from_predictions(changing: RunningServer, c
     assert {next(each).status for each in watches} == {SERVING}
     with changing.client(timeout_seconds=5, retry_seconds=0) as client:
         assert client.predict(MODEL, ROW).label == "late"
-        waiting = watch(channel, MODEL)
-        watches[0].cancel()
-        assert next(waiting).status == SERVING
+    with pytest.raises(grpc.RpcError) as caught:
+        next(watch(channel, MODEL))
+    assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    watches[0].cancel()
+    eventually(lambda: can_watch(channel), what="a free place")
+
+
+def can_watch(channel: grpc.Channel) -> bool:
+    try:
+        return next(watch(channel, MODEL)).status == SERVING
+    except grpc.RpcError:
+        return False
 
 
 def test_a_watch_ends_with_the_server_and_does_not_hold_it_up(changing: RunningServer, channel: grpc.Channel):

@@ -69,9 +69,9 @@ def test_a_segment_reads_back_as_what_was_appended(tmp_path: Path):
     journal = Journal(tmp_path)
     ids = append_predictions(journal, 5)
     batch, batch_ids = prediction_record(3, request_id="r")
-    journal.append(batch, CONTRACT)
+    journal.append(batch, CONTRACT, rows=3)
     label, labeled = feedback_record()
-    journal.append(label)
+    journal.append(label, rows=1)
     journal.close()
     (segment,) = sealed(tmp_path)
     tables = tables_of(read_records(segment.path.read_bytes()).payloads, journal=segment.journal, segment=1)
@@ -124,27 +124,55 @@ def dead_journal(root: Path) -> tuple[Path, list[str]]:
     return folder, ids
 
 
-@pytest.mark.parametrize("lost_bytes", [0, 1, 7, 100, 300])
-def test_a_dead_workers_torn_tail_is_cut_and_the_rest_is_sealed(tmp_path: Path, lost_bytes: int):
+def test_a_dead_workers_torn_tail_is_cut_wherever_it_is_torn_and_the_rest_is_sealed(tmp_path: Path):
     folder, ids = dead_journal(tmp_path)
     (segment,) = segments_of(folder)
-    segment.path.write_bytes(segment.path.read_bytes()[: -lost_bytes or None])
-    assert adopt(folder)
-    kept = ids_in(tmp_path / "dead")
-    assert kept == ids[: len(kept)]
-    assert len(kept) == 6 - (lost_bytes > 0) - (lost_bytes > 200)
+    content = segment.path.read_bytes()
+    ends = np.cumsum([len(frame(payload)) for payload in read_records(content).payloads])
+    contract_end = ends[0]
+    for cut in range(0, len(content), 3):
+        root = tmp_path / str(cut)
+        shutil.copytree(folder, root / folder.name)
+        (root / folder.name / segment.path.name).write_bytes(content[:cut])
+        assert adopt(root / folder.name)
+        n_rows = int(np.sum(ends[1:] <= cut))
+        assert ids_in(root) == ids[:n_rows]
+        assert [found.rows for found in sealed(root)] == ([n_rows] if cut >= contract_end else [])
+        assert not (root / "quarantine").exists()
 
 
-def test_a_dead_workers_damaged_segment_goes_whole_into_quarantine(tmp_path: Path, caplog: pytest.LogCaptureFixture):
-    folder, _ = dead_journal(tmp_path)
+def test_a_dead_workers_damaged_segment_keeps_what_stands_before_the_damage_and_sets_the_rest_aside(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    folder, ids = dead_journal(tmp_path)
     (segment,) = segments_of(folder)
     content = bytearray(segment.path.read_bytes())
-    content[len(content) // 2] ^= 1
+    content[-200] ^= 1
     segment.path.write_bytes(content)
     assert adopt(folder)
-    (kept,) = (tmp_path / "dead" / "quarantine").iterdir()
-    assert kept.read_bytes() == content
+    (rest,) = (tmp_path / "dead" / "quarantine").iterdir()
+    kept = sealed(tmp_path / "dead")[0].path.read_bytes()
+    assert rest.read_bytes().endswith(content[len(kept) :])
+    assert ids_in(tmp_path / "dead") == ids[:4]
     assert "NOT in the lake" in caplog.text
+
+
+def test_zeros_behind_the_last_record_are_the_end_of_a_file_that_lost_power(tmp_path: Path):
+    folder, ids = dead_journal(tmp_path)
+    (segment,) = segments_of(folder)
+    segment.path.write_bytes(segment.path.read_bytes() + bytes(5000))
+    assert adopt(folder)
+    assert ids_in(tmp_path / "dead") == ids
+    assert not (tmp_path / "dead" / "quarantine").exists()
+
+
+def test_a_dead_workers_record_that_is_no_record_goes_into_quarantine(tmp_path: Path):
+    folder, _ = dead_journal(tmp_path)
+    (segment,) = segments_of(folder)
+    segment.path.write_bytes(segment.path.read_bytes() + frame(b"\xff\xff"))
+    assert adopt(folder)
+    assert not sealed(tmp_path / "dead")
+    assert len(list((tmp_path / "dead" / "quarantine").iterdir())) == 1
 
 
 def test_an_empty_dead_journal_is_removed(tmp_path: Path):
@@ -186,6 +214,14 @@ def test_a_journal_whose_file_was_removed_takes_nothing_more(tmp_path: Path):
     with pytest.raises(JournalError, match="is lost"):
         append_predictions(journal, 1)
     journal.close()
+
+
+def test_a_journal_that_is_removed_before_its_end_is_lost_and_says_so(tmp_path: Path):
+    journal = Journal(tmp_path)
+    append_predictions(journal, 1)
+    shutil.rmtree(only_journal(tmp_path))
+    journal.close()
+    assert journal.lost
 
 
 def test_a_closed_journal_takes_nothing_more(tmp_path: Path):

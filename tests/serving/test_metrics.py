@@ -3,7 +3,6 @@
 from collections.abc import Callable
 
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
 from serving.client import Client
 from serving.errors import ContractError, ModelNotFoundError
@@ -23,12 +22,6 @@ def server(new_server: Callable[..., RunningServer]) -> RunningServer:
     return fresh
 
 
-def value(server: RunningServer, name: str, **labels: str) -> float:
-    families = text_string_to_metric_families(server.http("/metrics")[1])
-    samples = [sample for family in families for sample in family.samples]
-    return sum(s.value for s in samples if s.name == name and labels.items() <= s.labels.items())
-
-
 def test_answered_rows_are_counted_over_all_workers(server: RunningServer):
     with Client(server.address, connections=4) as client:
         for _ in range(20):
@@ -36,13 +29,13 @@ def test_answered_rows_are_counted_over_all_workers(server: RunningServer):
         columns = {"distance": [400.0] * 30, "hour": [7] * 30, "carrier": ["aa"] * 30, "origin": ["jfk"] * 30}
         client.predict_batch(MODEL, columns)
     answered = VERSION | {"role": "production", "status": "OK"}
-    eventually(lambda: value(server, "model_predictions_total", **answered) == 50, what="50 counted rows")
-    assert value(server, "model_prediction_latency_seconds_count", model=MODEL) == 21
-    assert value(server, "model_call_rows_sum", model=MODEL) == 50
-    assert value(server, "model_call_rows_bucket", model=MODEL, le="1.0") == 20
+    eventually(lambda: server.metric("model_predictions_total", **answered) == 50, what="50 counted rows")
+    assert server.metric("model_prediction_latency_seconds_count", model=MODEL) == 21
+    assert server.metric("model_call_rows_sum", model=MODEL) == 50
+    assert server.metric("model_call_rows_bucket", model=MODEL, le="1.0") == 20
     score = score_of(1, 400, 7, "aa")
-    assert value(server, "model_score_sum", **VERSION) == pytest.approx(50 * score, rel=1e-5)
-    assert value(server, "model_confidence_sum", **VERSION) == pytest.approx(50 * max(score, 1 - score), rel=1e-5)
+    assert server.metric("model_score_sum", **VERSION) == pytest.approx(50 * score, rel=1e-5)
+    assert server.metric("model_confidence_sum", **VERSION) == pytest.approx(50 * max(score, 1 - score), rel=1e-5)
 
 
 def test_unusual_values_are_counted_by_feature_also_those_of_refused_calls(server: RunningServer):
@@ -53,13 +46,13 @@ def test_unusual_values_are_counted_by_feature_also_those_of_refused_calls(serve
 
     def unusual(feature: str, kind: str) -> float:
         labels = {"model": MODEL, "feature": feature, "kind": kind}
-        return value(server, "model_feature_unusual_values_total", **labels)
+        return server.metric("model_feature_unusual_values_total", **labels)
 
     eventually(lambda: unusual("hour", "missing") == 1, what="the missing hour")
     assert unusual("origin", "unseen_category") == unusual("carrier", "unseen_category") == 1
     assert unusual("distance", "out_of_range") == 1
-    assert value(server, "model_feature_unusual_values_total") == 4
-    assert value(server, "model_predictions_total", status="INVALID_ARGUMENT", **VERSION) == 1
+    assert server.metric("model_feature_unusual_values_total") == 4
+    assert server.metric("model_predictions_total", status="INVALID_ARGUMENT", **VERSION) == 1
 
 
 def test_names_that_clients_make_up_never_become_labels(server: RunningServer):

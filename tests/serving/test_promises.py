@@ -16,9 +16,9 @@ from tests.serving.load import load_on
 from tests.serving.toy import MODEL, ROW, promote
 
 
-@pytest.fixture
-def busy_server(new_server: Callable[..., RunningServer]) -> RunningServer:
-    server = new_server(workers=2, seal_seconds=0.2, ship_seconds=0.1)
+@pytest.fixture(params=["process"])
+def busy_server(new_server: Callable[..., RunningServer], request: pytest.FixtureRequest) -> RunningServer:
+    server = new_server(workers=2, seal_seconds=0.2, ship_seconds=0.1, durability=request.param)
     promote(server.store, 1)
     server.start()
     with server.client() as client:
@@ -34,10 +34,10 @@ def assert_each_is_in_the_lake_once(server: RunningServer, acknowledged: list[st
     assert not list(server.home.glob("journals/quarantine/*"))
 
 
-def kill_under_load(server: RunningServer, kills: int) -> list[str]:
+def kill_under_load(server: RunningServer, kills: int, *, stream: bool) -> list[str]:
     """Kill workers and the shipper in turn, each while calls are answered; the clients retry, as clients do."""
     chooser = random.Random(11)
-    with load_on(server.address, retry_seconds=90) as load:
+    with load_on(server.address, retry_seconds=90, stream=stream) as load:
         for turn in range(kills):
             before = len(load.answers)
             time.sleep(chooser.uniform(0.1, 0.4))
@@ -52,17 +52,26 @@ def kill_under_load(server: RunningServer, kills: int) -> list[str]:
     return load.acknowledged
 
 
-def test_killed_workers_and_shippers_lose_nothing_and_double_nothing(busy_server: RunningServer):
-    acknowledged = kill_under_load(busy_server, 6)
+durability_and_stream = pytest.mark.parametrize(
+    ("busy_server", "stream"),
+    [("process", False), ("group", True)],
+    indirect=["busy_server"],
+)
+
+
+@durability_and_stream
+def test_killed_workers_and_shippers_lose_nothing_and_double_nothing(busy_server: RunningServer, stream: bool):
+    acknowledged = kill_under_load(busy_server, 6, stream=stream)
     assert_each_is_in_the_lake_once(busy_server, acknowledged)
     assert busy_server.log.count("restart in") >= 6
     assert busy_server.terminate() == 0
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
-def test_a_hundred_kills_lose_nothing_and_double_nothing(busy_server: RunningServer):
-    acknowledged = kill_under_load(busy_server, 100)
+@pytest.mark.timeout(1800)
+@durability_and_stream
+def test_a_hundred_kills_lose_nothing_and_double_nothing(busy_server: RunningServer, stream: bool):
+    acknowledged = kill_under_load(busy_server, 100, stream=stream)
     assert_each_is_in_the_lake_once(busy_server, acknowledged)
 
 
@@ -70,11 +79,9 @@ def test_a_stop_under_load_finishes_accepted_calls_and_ships_everything(busy_ser
     server = busy_server
     with load_on(server.address, retry_seconds=0) as load:
         eventually(lambda: len(load.answers) > 100, what="load")
-        acknowledged_before = len(load.answers)
         began = time.monotonic()
         assert server.terminate() == 0
         assert time.monotonic() - began < 15
-    assert len(load.answers) >= acknowledged_before
     # Later calls find nobody. None was accepted and then dropped: what is logged is what was answered.
     assert {str(failure).split(":")[0] for failure in load.failures} <= {"UNAVAILABLE", "CANCELLED"}
     assert sorted(load.acknowledged) == sorted(server.shipped())

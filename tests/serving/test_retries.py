@@ -13,7 +13,7 @@ from serving.recent_answers import RecentAnswers
 from tests.serving.harness import RunningServer, eventually
 from tests.serving.toy import MODEL, ROW
 
-KEY = ("toy", "r1")
+KEY = ("", "toy", "r1")
 
 
 def test_a_retry_gets_the_same_answer_and_one_record(server: RunningServer, client: Client):
@@ -83,9 +83,9 @@ def test_a_failure_is_told_to_all_who_wait_and_is_not_remembered():
 def test_large_answers_are_forgotten_sooner():
     answers = RecentAnswers[int](rows=10)
     for number in range(3):
-        answers.once(("toy", str(number)), b"p", lambda n=number + 1: n, rows=5)
-    assert answers.once(("toy", "1"), b"p", lambda: 8) == 2
-    assert answers.once(("toy", "0"), b"p", lambda: 7) == 7
+        answers.once(("", "toy", str(number)), b"p", lambda n=number + 1: n, rows=5)
+    assert answers.once(("", "toy", "1"), b"p", lambda: 8) == 2
+    assert answers.once(("", "toy", "0"), b"p", lambda: 7) == 7
 
 
 def test_answers_are_forgotten_by_age_and_by_number():
@@ -95,6 +95,6 @@ def test_answers_are_forgotten_by_age_and_by_number():
     assert aged.once(KEY, b"other", lambda: 2) == 2
     few = RecentAnswers[int](ids=2)
     for number in range(3):
-        few.once(("toy", str(number)), b"p", lambda n=number + 1: n)
-    assert few.once(("toy", "2"), b"p", lambda: 8) == 3
-    assert few.once(("toy", "0"), b"p", lambda: 7) == 7
+        few.once(("", "toy", str(number)), b"p", lambda n=number + 1: n)
+    assert few.once(("", "toy", "2"), b"p", lambda: 8) == 3
+    assert few.once(("", "toy", "0"), b"p", lambda: 7) == 7

@@ -1,6 +1,7 @@
 import datetime
 
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.rpc import status_pb2 as _status_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -56,6 +57,14 @@ class PredictResponse(_message.Message):
     model_version: str
     generation: int
     def __init__(self, prediction_id: _Optional[str] = ..., label: _Optional[str] = ..., probability: _Optional[float] = ..., confidence: _Optional[float] = ..., model_version: _Optional[str] = ..., generation: _Optional[int] = ...) -> None: ...
+
+class PredictStreamResponse(_message.Message):
+    __slots__ = ("prediction", "error")
+    PREDICTION_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    prediction: PredictResponse
+    error: _status_pb2.Status
+    def __init__(self, prediction: _Optional[_Union[PredictResponse, _Mapping]] = ..., error: _Optional[_Union[_status_pb2.Status, _Mapping]] = ...) -> None: ...
 
 class Column(_message.Message):
     __slots__ = ("name", "numbers", "texts")

@@ -45,6 +45,11 @@ class PredictionServiceStub:
                 request_serializer=protos_dot_mlops_dot_v1_dot_prediction__pb2.PredictBatchRequest.SerializeToString,
                 response_deserializer=protos_dot_mlops_dot_v1_dot_prediction__pb2.PredictBatchResponse.FromString,
                 _registered_method=True)
+        self.PredictStream = channel.stream_stream(
+                '/mlops.v1.PredictionService/PredictStream',
+                request_serializer=protos_dot_mlops_dot_v1_dot_prediction__pb2.PredictRequest.SerializeToString,
+                response_deserializer=protos_dot_mlops_dot_v1_dot_prediction__pb2.PredictStreamResponse.FromString,
+                _registered_method=True)
         self.GetModelInfo = channel.unary_unary(
                 '/mlops.v1.PredictionService/GetModelInfo',
                 request_serializer=protos_dot_mlops_dot_v1_dot_prediction__pb2.GetModelInfoRequest.SerializeToString,
@@ -70,6 +75,14 @@ class PredictionServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PredictStream(self, request_iterator, context):
+        """Score examples one after the other over one call. Answers come in the order of the requests; the next request is
+        read after the one before is answered. A refused request is answered with its error and does not end the call.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetModelInfo(self, request, context):
         """Describe a version: contract, lineage, metrics, how it came into production, who vouches for it.
         """
@@ -89,6 +102,11 @@ def add_PredictionServiceServicer_to_server(servicer, server):
                     servicer.PredictBatch,
                     request_deserializer=protos_dot_mlops_dot_v1_dot_prediction__pb2.PredictBatchRequest.FromString,
                     response_serializer=protos_dot_mlops_dot_v1_dot_prediction__pb2.PredictBatchResponse.SerializeToString,
+            ),
+            'PredictStream': grpc.stream_stream_rpc_method_handler(
+                    servicer.PredictStream,
+                    request_deserializer=protos_dot_mlops_dot_v1_dot_prediction__pb2.PredictRequest.FromString,
+                    response_serializer=protos_dot_mlops_dot_v1_dot_prediction__pb2.PredictStreamResponse.SerializeToString,
             ),
             'GetModelInfo': grpc.unary_unary_rpc_method_handler(
                     servicer.GetModelInfo,
@@ -151,6 +169,33 @@ class PredictionService:
             '/mlops.v1.PredictionService/PredictBatch',
             protos_dot_mlops_dot_v1_dot_prediction__pb2.PredictBatchRequest.SerializeToString,
             protos_dot_mlops_dot_v1_dot_prediction__pb2.PredictBatchResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PredictStream(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/mlops.v1.PredictionService/PredictStream',
+            protos_dot_mlops_dot_v1_dot_prediction__pb2.PredictRequest.SerializeToString,
+            protos_dot_mlops_dot_v1_dot_prediction__pb2.PredictStreamResponse.FromString,
             options,
             channel_credentials,
             insecure,

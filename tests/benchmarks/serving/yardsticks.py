@@ -1,4 +1,4 @@
-"""The two servers that ours is measured with, on the same gRPC server as `serving/worker.py`.
+"""The two servers that ours is measured with, on the same gRPC server as a worker's.
 
 `echo` answers given bytes without looking at the request: what the transport costs. `bare` decodes and scores and does
 nothing else. Both print their port and run until their standard input ends.
@@ -7,17 +7,18 @@ nothing else. Both print their port and run until their standard input ends.
 import argparse
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import grpc
 import numpy as np
 
 from protos.mlops.v1 import prediction_pb2 as pb
+from serving.api.server import server_options
 from serving.formats.bundle import open_bundle
 from serving.formats.contract import Contract
 from serving.scoring.predictor import Predictor
 from serving.settings import ServingSettings
-from serving.worker import grpc_server
 
 PREDICT = "/mlops.v1.PredictionService/Predict"
 _ID = "00000000-0000-7000-8000-000000000000"
@@ -30,7 +31,8 @@ def main() -> None:
     parser.add_argument("source", type=Path, help="echo: a file with the answer; bare: the folder of a bundle")
     options = parser.parse_args()
     handler = _echo(options.source.read_bytes()) if options.kind == "echo" else _bare(options.source)
-    server = grpc_server(ServingSettings())
+    settings = ServingSettings()
+    server = grpc.server(ThreadPoolExecutor(settings.threads), options=server_options(settings))
     service, method = PREDICT.removeprefix("/").split("/")
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, {method: handler}),))
     port = server.add_insecure_port("127.0.0.1:0")

@@ -1,0 +1,251 @@
+"""What happens to calls that come faster than they can be answered, too late, or never completely."""
+
+import statistics
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import grpc
+import pytest
+
+from protos.mlops.v1 import prediction_pb2
+from serving.api.call_pools import CallPool
+from serving.api.gate import gate_of
+from serving.api.method_handlers import MethodHandlers
+from serving.api.methods import METHODS
+from serving.client import Client
+from serving.errors import OverloadError
+from serving.settings import load_settings
+from tests.serving.api import BATCH, HEALTH, PREDICT, READ_BACK, REFLECTION, RunningApi, running_api
+from tests.serving.harness import RunningServer, eventually
+from tests.serving.toy import MODEL, ROW, promote
+
+LIST_SERVICES = b"\x3a\x00"
+ROW_REQUEST = prediction_pb2.PredictRequest(model="toy").SerializeToString()
+
+
+@pytest.fixture
+def api(tmp_path: Path) -> Iterator[RunningApi]:
+    """One thread, one place to wait, two streams."""
+    with running_api(tmp_path, threads=1, queue=1, streams=2, receive_seconds=0.5) as running:
+        yield running
+
+
+def fill(api: RunningApi) -> list:
+    """Take the thread and the place behind it."""
+    api.servicers.gate.clear()
+    first = api.later(PREDICT, ROW_REQUEST, timeout=30)
+    assert api.servicers.entered.acquire(timeout=10)
+    second = api.later(PREDICT, ROW_REQUEST, timeout=30)
+    eventually(lambda: api.pools["scoring"].calls == 2, what="both places taken")
+    return [first, second]
+
+
+def test_a_call_that_finds_no_place_is_told_when_to_come_again(api: RunningApi):
+    waiting = fill(api)
+    with pytest.raises(grpc.RpcError) as caught:
+        api.call(PREDICT, ROW_REQUEST)
+    assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    pushback = dict(caught.value.trailing_metadata())["grpc-retry-pushback-ms"]
+    assert 50 <= int(pushback) <= 400
+    api.servicers.gate.set()
+    assert [prediction_pb2.PredictResponse.FromString(call.result()).label for call in waiting] == ["toy", "toy"]
+
+
+def test_a_place_is_free_again_after_its_call(api: RunningApi):
+    for call in fill(api):
+        api.servicers.gate.set()
+        call.result()
+    eventually(lambda: api.pools["scoring"].calls == 0, what="freeing")
+    assert api.status(PREDICT, ROW_REQUEST) is grpc.StatusCode.OK
+
+
+def test_a_canceled_call_frees_its_place_and_is_not_answered(api: RunningApi):
+    first, second = fill(api)
+    second.cancel()
+    api.servicers.gate.set()
+    first.result()
+    eventually(lambda: api.pools["scoring"].calls == 0, what="freeing")
+    assert len(api.servicers.callers) == 1
+
+
+def test_a_call_whose_deadline_passed_while_it_waited_is_not_answered(api: RunningApi):
+    api.servicers.gate.clear()
+    first = api.later(PREDICT, ROW_REQUEST)
+    assert api.servicers.entered.acquire(timeout=10)
+    late = api.later(PREDICT, ROW_REQUEST, timeout=0.2)
+    with pytest.raises(grpc.RpcError) as caught:
+        late.result()
+    api.servicers.gate.set()
+    first.result()
+    eventually(lambda: api.pools["scoring"].calls == 0, what="freeing")
+    assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    assert len(api.servicers.callers) == 1
+
+
+class LateCall:
+    """What a servicer sees of a call whose client has set a deadline and does not care."""
+
+    def time_remaining(self) -> float:
+        return 0.0
+
+    def invocation_metadata(self) -> tuple[()]:
+        return ()
+
+    def abort_with_status(self, status: grpc.Status) -> None:
+        raise AssertionError(status.code.name)
+
+
+def test_a_deadline_that_has_passed_is_looked_at_before_the_message_is(tmp_path: Path):
+    settings, method = load_settings(home=tmp_path), prediction_pb2.DESCRIPTOR.services_by_name["PredictionService"]
+    handlers = MethodHandlers(settings, gate_of(settings, None))
+    pool = CallPool("test", threads=1, queue=0)
+    answered: list[object] = []
+    handler = handlers.unary(method.methods_by_name["Predict"], answered.append, METHODS[PREDICT], pool)
+    for content in (ROW_REQUEST, b"\xff", b"\xff" * 200_000):
+        with pytest.raises(AssertionError, match="DEADLINE_EXCEEDED"):
+            handler.stream_unary(iter([content]), LateCall())
+    assert answered == []
+
+
+def test_health_and_the_log_are_answered_while_there_is_no_place_for_predictions(api: RunningApi):
+    fill(api)
+    assert api.status(HEALTH) is grpc.StatusCode.OK
+    assert api.status(READ_BACK) is grpc.StatusCode.OK
+
+
+def test_streams_have_threads_of_their_own_and_a_bound(api: RunningApi):
+    def open_stream(*, end: threading.Event):
+        def requests() -> Iterator[bytes]:
+            yield LIST_SERVICES
+            end.wait(30)
+
+        return api.channel.stream_stream(REFLECTION)(requests(), timeout=30)
+
+    ends = [threading.Event() for _ in range(3)]
+    streams = [open_stream(end=end) for end in ends]
+    for stream in streams[:2]:
+        next(stream)
+    with pytest.raises(grpc.RpcError) as caught:
+        list(streams[2])
+    assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert api.status(PREDICT, ROW_REQUEST) is grpc.StatusCode.OK
+    ends[0].set()
+    assert list(streams[0]) == []
+    eventually(lambda: api.pools["streams"].calls == 1, what="freeing")
+    streams[1].cancel()
+    for end in ends:
+        end.set()
+
+
+def test_a_sender_that_never_sends_loses_its_thread(api: RunningApi):
+    def never() -> Iterator[bytes]:
+        time.sleep(5)
+        yield b""
+
+    stuck = api.channel.stream_unary(PREDICT).future(never(), timeout=30)
+    with pytest.raises(grpc.RpcError) as caught:
+        stuck.result(timeout=4)
+    assert caught.value.code() is grpc.StatusCode.CANCELLED
+    assert api.status(PREDICT, ROW_REQUEST) is grpc.StatusCode.OK
+
+
+def test_the_client_comes_again_when_it_is_told_to(api: RunningApi):
+    fill(api)
+    with Client(f"127.0.0.1:{api.port}", retry_seconds=20) as client:
+        threading.Timer(0.5, api.servicers.gate.set).start()
+        assert client.predict("toy", ROW).label == "toy"
+
+
+def test_a_client_without_patience_learns_that_the_server_is_busy(api: RunningApi):
+    fill(api)
+    with (
+        Client(f"127.0.0.1:{api.port}", retry_seconds=0) as client,
+        pytest.raises(OverloadError, match="the server is busy"),
+    ):
+        client.predict("toy", ROW)
+
+
+def test_what_is_no_method_is_unimplemented_even_when_there_is_no_place(api: RunningApi):
+    fill(api)
+    assert api.status("/mlops.v1.PredictionService/Nonsense") is grpc.StatusCode.UNIMPLEMENTED
+
+
+class Paced:
+    """Sends a request at a steady rate whatever comes back, and notes how each call ended and when."""
+
+    def __init__(self, address: str, request: bytes) -> None:
+        self._request = request
+        self._channels = [grpc.insecure_channel(address, [("grpc.use_local_subchannel_pool", 1)]) for _ in range(4)]
+        self._calls = [channel.unary_unary(BATCH) for channel in self._channels]
+        self.ends: list[tuple[grpc.StatusCode, float]] = []
+
+    def send(self, rate: float, seconds: float) -> None:
+        began, pending = time.monotonic(), []
+        for number in range(int(rate * seconds)):
+            time.sleep(max(0.0, began + number / rate - time.monotonic()))
+            sent = time.monotonic()
+            call = self._calls[number % len(self._calls)].future(self._request, timeout=30)
+            call.add_done_callback(lambda done, sent=sent: self.ends.append((done.code(), time.monotonic() - sent)))
+            pending.append(call)
+        for call in pending:
+            call.exception()
+        eventually(lambda: len(self.ends) == len(pending), what="every end")
+
+    def capacity(self, seconds: float) -> float:
+        """Return how many calls a second are answered one after the other."""
+        began, answered = time.monotonic(), 0
+        while time.monotonic() < began + seconds:
+            self._calls[0](self._request, timeout=30)
+            answered += 1
+        return answered / seconds
+
+    def close(self) -> None:
+        for channel in self._channels:
+            channel.close()
+
+
+@pytest.fixture
+def small_server(new_server: Callable[..., RunningServer]) -> RunningServer:
+    """A real server of the toy model with room for ten calls."""
+    server = new_server(threads=2, queue=8)
+    promote(server.store, 1)
+    server.start()
+    with server.client() as client:
+        eventually(lambda: client.health(MODEL), what="health")
+    return server
+
+
+def batch_request() -> bytes:
+    numbers = [prediction_pb2.Column(name=name, numbers={"values": [1.0] * 1000}) for name in ("distance", "hour")]
+    texts = prediction_pb2.TextColumn(dictionary=["aa"], codes=[1] * 1000)
+    columns = [*numbers, *(prediction_pb2.Column(name=name, texts=texts) for name in ("carrier", "origin"))]
+    return prediction_pb2.PredictBatchRequest(model=MODEL, columns=columns).SerializeToString()
+
+
+def test_accepted_calls_stay_quick_at_three_times_what_the_server_can_do(small_server: RunningServer):
+    load = Paced(small_server.address, batch_request())
+    load.send(3 * load.capacity(2), 4)
+    load.close()
+    accepted = [seconds for code, seconds in load.ends if code is grpc.StatusCode.OK]
+    assert {code for code, _ in load.ends} == {grpc.StatusCode.OK, grpc.StatusCode.RESOURCE_EXHAUSTED}
+    assert len(accepted) > len(load.ends) / 10
+    # Without shedding, the last call would wait for two thirds of all others: about eight seconds.
+    assert statistics.quantiles(accepted, n=100)[98] < 1.0
+    assert 'serving_calls_refused_total{reason="Overload"}' in small_server.http("/metrics")[1]
+
+
+def test_a_flood_is_answered_refused_or_canceled_and_then_over(small_server: RunningServer):
+    with grpc.insecure_channel(small_server.address) as channel:
+        calls = [channel.unary_unary(PREDICT).future(row_request(), timeout=60) for _ in range(3000)]
+        codes = {call.code() for call in calls}
+    assert codes <= {grpc.StatusCode.OK, grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.CANCELLED}
+    with small_server.client() as client:
+        assert client.predict(MODEL, ROW).model_version == "1"
+
+
+def row_request() -> bytes:
+    numbers = {name: value for name, value in ROW.items() if not isinstance(value, str)}
+    texts = {name: value for name, value in ROW.items() if isinstance(value, str)}
+    return prediction_pb2.PredictRequest(model=MODEL, numbers=numbers, texts=texts).SerializeToString()
