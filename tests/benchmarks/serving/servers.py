@@ -6,9 +6,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from protos.mlops.v1 import prediction_pb2 as pb
+from serving.client import Client
+from serving.client_channel import Credentials
 from serving.client_values import column_of
+from serving.security.tokens import create_token
 from tests.benchmarks.serving.answers import ScoresOf, check, post
 from tests.benchmarks.serving.cores import SERVER_CORE, pinned
 from tests.benchmarks.serving.load import Request, grpc_request
@@ -17,9 +21,19 @@ from tests.benchmarks.serving.yardsticks import PREDICT
 from tests.serving.harness import ROOT, RunningServer, eventually
 
 PREDICT_BATCH = "/mlops.v1.PredictionService/PredictBatch"
-SETTINGS: dict[str, object] = {}
-HEADERS: tuple[str, ...] = ()
-"""What every server of ours is started with, and every call to it brings: the place for a token."""
+
+
+class OurServer(RunningServer):
+    """`python -m serving` that asks every caller for a token."""
+
+    def __init__(self, home: Path, *, workers: int) -> None:
+        home.mkdir(parents=True, exist_ok=True)
+        tokens = home / "tokens.json"
+        self.token, _ = create_token(tokens, name="benchmark", scopes=["predict"], lifetime=None)
+        super().__init__(home, workers=workers, tokens=tokens)
+
+    def client(self, **options: Any) -> Client:
+        return super().client(credentials=Credentials(token=self.token), **options)
 
 
 @dataclass(frozen=True)
@@ -62,9 +76,9 @@ def running_ours(
     workers: int = 1,
     cores: tuple[int, ...] = (SERVER_CORE,),
     name: str = "ours",
-) -> Iterator[tuple[Endpoint, RunningServer]]:
+) -> Iterator[tuple[Endpoint, OurServer]]:
     """Run `python -m serving` with everything on; all its processes share the cores."""
-    server = RunningServer(home, workers=workers, **SETTINGS)
+    server = OurServer(home, workers=workers)
     promote(server.store, model)
     try:
         with pinned(*cores):
@@ -77,14 +91,14 @@ def running_ours(
         server.destroy()
 
 
-def _our_endpoint(name: str, server: RunningServer, model: BenchmarkModel) -> Endpoint:
-    address = server.address
+def _our_endpoint(name: str, server: OurServer, model: BenchmarkModel) -> Endpoint:
+    address, headers = server.address, (f"authorization: Bearer {server.token}",)
 
     def single(row: int) -> Request:
-        return grpc_request(address, PREDICT, single_message(model, row), headers=HEADERS)
+        return grpc_request(address, PREDICT, single_message(model, row), headers=headers)
 
     assert server.process is not None
-    batch = grpc_request(address, PREDICT_BATCH, batch_message(model), headers=HEADERS)
+    batch = grpc_request(address, PREDICT_BATCH, batch_message(model), headers=headers)
     return Endpoint(name, server.process.pid, single, batch, scores_of)
 
 

@@ -4,6 +4,7 @@ No socket and no gRPC: what `echo` costs comes on top. Run as a program on a hom
 """
 
 import json
+import math
 import os
 import statistics
 import subprocess
@@ -13,12 +14,12 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-import grpc
-
+from serving.security.tokens import create_token
 from tests.benchmarks.serving.cores import SERVER_CORE, pinned
 from tests.benchmarks.serving.load import LoadError
 from tests.benchmarks.serving.model import BenchmarkModel, promote
@@ -51,21 +52,19 @@ class _Clock:
         return timed
 
 
-class _Collector:
-    """Stands where the gRPC server stands and keeps the handlers."""
+class _Context:
+    """As much of a call's context as an answered call asks for."""
 
-    def __init__(self) -> None:
-        self.handlers: list[grpc.GenericRpcHandler[Any, Any]] = []
-
-    def add_generic_rpc_handlers(self, handlers: Any) -> None:
-        self.handlers.extend(handlers)
-
-    def add_registered_method_handlers(self, *_: Any) -> None:
-        """Health and reflection, which are not asked."""
+    def time_remaining(self) -> float:
+        return math.inf
 
 
+@dataclass(frozen=True)
 class _Details:
-    method, invocation_metadata = PREDICT, ()
+    """What the server's handlers are looked up by."""
+
+    invocation_metadata: tuple[tuple[str, str], ...]
+    method: str = PREDICT
 
 
 def measure(model: BenchmarkModel, folder: Path) -> dict[str, float]:
@@ -73,8 +72,10 @@ def measure(model: BenchmarkModel, folder: Path) -> dict[str, float]:
     promote(signing_store(folder), model)
     (folder / "request").write_bytes(single_message(model, 0))
     with tempfile.TemporaryDirectory() as metrics, pinned(SERVER_CORE):
-        environment = {**os.environ, "MLOPS_HOME": str(folder), "PROMETHEUS_MULTIPROC_DIR": metrics}
-        command = [sys.executable, "-m", "tests.benchmarks.serving.stages", str(folder / "request")]
+        token, _ = create_token(folder / "tokens.json", name="benchmark", scopes=["predict"], lifetime=None)
+        settings = {"MLOPS_HOME": str(folder), "SERVING_TOKENS": str(folder / "tokens.json")}
+        environment = {**os.environ, **settings, "PROMETHEUS_MULTIPROC_DIR": metrics}
+        command = [sys.executable, "-m", "tests.benchmarks.serving.stages", str(folder / "request"), token]
         done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         raise LoadError(f"the stages can not be measured: {done.stderr[-500:]}")
@@ -99,7 +100,7 @@ def main() -> None:
             _seconds_a_call(lambda: answer(request))
     parse = _seconds_a_call(lambda: prediction_pb2.PredictRequest.FromString(request))
     stages = {"parse the request": parse, **{name: statistics.median(spent) for name, spent in clock.seconds.items()}}
-    stages["everything else: ids, record, dispatch"] = total - sum(stages.values())
+    stages["everything else: dispatch, ids, record"] = total - sum(stages.values())
     stages["add to the metrics, in bulk on another thread"] = counting
     stages[f"hand the interpreter over between {N_THREADS} threads"] = switching
     stages["total"] = total + counting + switching
@@ -131,23 +132,32 @@ def _handler() -> Iterator[tuple[Any, Callable[[bytes], bytes]]]:
     from serving.settings import load_settings
     from serving.worker import Worker
 
-    collector = _Collector()
-    with patch("grpc.server", lambda *_, **__: collector):
+    with patch("grpc.server") as grpc_server:
         worker = Worker(load_settings())
+    (services,) = grpc_server.call_args.kwargs["handlers"]
+    worker._server._authenticator.refresh()
     worker._host.poll()
-    handler = next(found for one in collector.handlers if (found := one.service(_Details())))
+    details = _Details((("authorization", f"Bearer {sys.argv[2]}"),))
+
+    def answer(content: bytes) -> bytes:
+        handler = services.service(details)
+        message: bytes = handler.response_serializer(handler.stream_unary(iter((content,)), _Context()))
+        return message
+
     try:
-        yield worker, lambda content: handler.response_serializer(handler.unary_unary(content, None))
+        yield worker, answer
     finally:
         worker._journal.close()
 
 
 def _boundaries() -> list[tuple[str, Any, str]]:
     from serving.api import codec
+    from serving.api.gate import Gate
     from serving.journal.append import Journal
     from serving.scoring.predictor import Predictor
 
     return [
+        ("let the call in: token, scope, limits", Gate, "admit"),
         ("decode into matrices and check the contract", codec, "rows_of_features"),
         ("score (ONNX Runtime)", Predictor, "scores"),
         ("serialize and write the record", Journal, "append"),

@@ -13,13 +13,12 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
-from serving.client import Client
 from serving.errors import ServingError
 from tests.benchmarks.serving.answers import measured
 from tests.benchmarks.serving.load import Load, LoadError
 from tests.benchmarks.serving.model import CONTRACT, BenchmarkModel, promote
-from tests.benchmarks.serving.servers import Endpoint
-from tests.serving.harness import ROOT, RunningServer, eventually
+from tests.benchmarks.serving.servers import Endpoint, OurServer
+from tests.serving.harness import ROOT, eventually
 
 _N_CONNECTIONS = 16
 _SETTLED_SECONDS = 0.3
@@ -38,7 +37,7 @@ class Callers:
         failures: Calls that were not answered, or answered with another version's score.
     """
 
-    address: str
+    server: OurServer
     scores: dict[str, float]
     pause_seconds: float
     answers: list[tuple[float, float, str]] = field(default_factory=list)
@@ -47,7 +46,7 @@ class Callers:
 
     def run(self, row: dict[str, float | str]) -> None:
         """Call until `stop`."""
-        with Client(self.address, retry_seconds=0) as client:
+        with self.server.client(retry_seconds=0) as client:
             while not self._stopping.is_set():
                 began = time.monotonic()
                 try:
@@ -73,7 +72,7 @@ class Callers:
 
 @contextmanager
 def calling(
-    address: str, versions: dict[str, BenchmarkModel], *, threads: int = _N_CONNECTIONS, pause_seconds: float = 0.0
+    server: OurServer, versions: dict[str, BenchmarkModel], *, threads: int = _N_CONNECTIONS, pause_seconds: float = 0.0
 ) -> Iterator[Callers]:
     """Call with several threads for the time of the block.
 
@@ -81,7 +80,7 @@ def calling(
         LoadError: A call failed, or an answer was not that of the version it names.
     """
     row = next(iter(versions.values())).row(0)
-    callers = Callers(address, {name: float(model.scores[0]) for name, model in versions.items()}, pause_seconds)
+    callers = Callers(server, {name: float(model.scores[0]) for name, model in versions.items()}, pause_seconds)
     running = [threading.Thread(target=callers.run, args=(row,)) for _ in range(threads)]
     for thread in running:
         thread.start()
@@ -95,7 +94,7 @@ def calling(
         raise LoadError(f"{len(callers.failures)} of {len(callers.answers)} calls failed: {callers.failures[0]}")
 
 
-def seconds_to_last_old_answer(server: RunningServer, models: list[BenchmarkModel], promotions: int) -> list[float]:
+def seconds_to_last_old_answer(server: OurServer, models: list[BenchmarkModel], promotions: int) -> list[float]:
     """Promote two versions in turn and return how long the old one was still answered, from the start of the commit.
 
     The connections are so many that every worker has some; a promotion has settled when none of them has named the old
@@ -103,7 +102,7 @@ def seconds_to_last_old_answer(server: RunningServer, models: list[BenchmarkMode
     """
     versions = {model.deployed.version: model for model in models}
     found = []
-    with calling(server.address, versions, pause_seconds=0.004) as callers:
+    with calling(server, versions, pause_seconds=0.004) as callers:
         for number in range(promotions):
             old, new = models[number % 2], models[(number + 1) % 2]
             time.sleep(_SETTLED_SECONDS)
@@ -122,12 +121,12 @@ def seconds_to_last_old_answer(server: RunningServer, models: list[BenchmarkMode
     return found
 
 
-def memory_during_swaps(server: RunningServer, models: list[BenchmarkModel], swaps: int) -> dict[int, float]:
+def memory_during_swaps(server: OurServer, models: list[BenchmarkModel], swaps: int) -> dict[int, float]:
     """Swap again and again under a light load; returns MiB of the worker by the number of swaps done."""
     versions = {model.deployed.version: model for model in models}
     (worker,) = server.children("worker")
     found = {}
-    with calling(server.address, versions, threads=1, pause_seconds=0.01), server.client() as client:
+    with calling(server, versions, threads=1, pause_seconds=0.01), server.client() as client:
         for number in range(1, swaps + 1):
             release = promote(server.store, models[number % 2])
             eventually(lambda g=release.generation: client.model_info(CONTRACT.model).generation == g, what="the swap")
@@ -146,7 +145,7 @@ def _resident_mib(worker: psutil.Process) -> float:
 
 
 def calls_during_swaps(
-    ours: Endpoint, server: RunningServer, models: list[BenchmarkModel], load: Load, *, swaps: int
+    ours: Endpoint, server: OurServer, models: list[BenchmarkModel], load: Load, *, swaps: int
 ) -> NDArray[np.float64]:
     """Send rows one after the other while versions are swapped, and return the milliseconds of all calls.
 
@@ -161,7 +160,7 @@ def calls_during_swaps(
 
     swapping = threading.Thread(target=swap)
     found = []
-    with calling(server.address, versions, threads=1, pause_seconds=0.05):
+    with calling(server, versions, threads=1, pause_seconds=0.05):
         swapping.start()
         while swapping.is_alive():
             sample = measured(load, ours.single(0), concurrency=1, calls=_CALLS_A_SAMPLE)
