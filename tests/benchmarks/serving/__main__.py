@@ -85,7 +85,7 @@ def _bench(options: argparse.Namespace, report: Any) -> Bench:
         folder=folder,
         model=make_model(folder / "bundles"),
         load=h2load,
-        rounds=options.rounds or (3 if options.quick else 7),
+        rounds=options.rounds or (3 if options.quick else 5),
         seconds=options.seconds or (0.7 if options.quick else 2.0),
         promotions=50,
         may_install=not options.quick,
@@ -132,7 +132,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--only", type=_names, metavar="PART,...", help="only these parts; the others keep their figures"
     )
-    parser.add_argument("--rounds", type=int, metavar="N", help="rounds of every comparison [7, quick 3]")
+    parser.add_argument("--rounds", type=int, metavar="N", help="rounds of every comparison [5, quick 3]")
     parser.add_argument("--seconds", type=float, metavar="S", help="length of one measurement [2, quick 0.7]")
     return parser
 

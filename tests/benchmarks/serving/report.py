@@ -1,5 +1,6 @@
 """The tables, as Markdown: for the terminal and for `docs/benchmarks.md`."""
 
+import os
 import platform
 import re
 import sys
@@ -25,6 +26,7 @@ def about() -> dict[str, str]:
         "date": datetime.now(UTC).date().isoformat(),
         "cpu": f"{_cpu()}, {len(ALL_CORES)} cores",
         "system": f"Linux {platform.release().split('-')[0]}, Python {platform.python_version()}",
+        "load": f"load average of the machine before: {os.getloadavg()[0]:.1f}",
         "libraries": ", ".join(f"{name} {version(name)}" for name in _LIBRARIES),
     }
 
@@ -59,7 +61,8 @@ def write_section(page: Path, text: str) -> None:
 def _facts(facts: dict[str, str]) -> str:
     return "\n".join(
         [
-            f"`{facts['command']}` on {facts['date']}; {facts['cpu']}; {facts['system']}; {facts['libraries']}.",
+            f"`{facts['command']}` on {facts['date']}; {facts['cpu']}; {facts['system']}; {facts['libraries']}; "
+            f"{facts['load']}.",
         ]
     )
 
