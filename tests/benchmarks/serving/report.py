@@ -22,7 +22,7 @@ _LIBRARIES = ("grpcio", "protobuf", "onnxruntime", "numpy", "scikit-learn", "skl
 def about() -> dict[str, str]:
     """Return where and with what was measured."""
     return {
-        "command": "make bench-serving" + "".join(f" {argument}" for argument in sys.argv[1:]),
+        "command": _command(sys.argv[1:]),
         "date": datetime.now(UTC).date().isoformat(),
         "cpu": f"{_cpu()}, {len(ALL_CORES)} cores",
         "system": f"Linux {platform.release().split('-')[0]}, Python {platform.python_version()}",
@@ -58,13 +58,13 @@ def write_section(page: Path, text: str) -> None:
     page.write_text(pattern.sub(lambda _: f"{BEGIN}\n{text}\n{END}", content))
 
 
+def _command(arguments: list[str]) -> str:
+    return "make bench-serving" + (f' ARGS="{" ".join(arguments)}"' if arguments else "")
+
+
 def _facts(facts: dict[str, str]) -> str:
-    return "\n".join(
-        [
-            f"`{facts['command']}` on {facts['date']}; {facts['cpu']}; {facts['system']}; {facts['libraries']}; "
-            f"{facts['load']}.",
-        ]
-    )
+    where = "; ".join(facts[name] for name in ("cpu", "system", "libraries", "load"))
+    return f"`{facts['command']}` on {facts['date']}; {where}."
 
 
 def _figures(parts: Parts) -> str:
