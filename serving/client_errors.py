@@ -4,6 +4,7 @@ import grpc
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
+from protos.mlops.v1 import prediction_pb2
 from serving import errors
 from serving.errors import CallError, ContractError, ServingError, Violation
 
@@ -30,7 +31,7 @@ def error_of(error: grpc.RpcError) -> ServingError:
     return CallError(f"{error.code().name}: {error.details()}") if status is None else error_of_status(status)
 
 
-def error_of_status(status: status_pb2.Status) -> ServingError:
+def error_of_status(status: status_pb2.Status | prediction_pb2.Refusal) -> ServingError:
     """Return the serving error that a status with details stands for, or a `CallError` with a readable text."""
     info, request = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
     for detail in status.details:

@@ -1,5 +1,6 @@
 """One worker process: a gRPC server on the shared port, its journal, and the host of its models."""
 
+import gc
 import logging
 import sys
 import threading
@@ -66,6 +67,9 @@ class Worker:
     def start(self) -> None:
         """Load what is promoted, then listen."""
         self._host.poll()
+        # What is loaded now stays: the collector need not walk through it while calls wait.
+        gc.collect()
+        gc.freeze()
         self._server.start()
         for ticker in self._tickers:
             ticker.start()

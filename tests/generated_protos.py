@@ -8,9 +8,7 @@ from pathlib import Path
 from grpc_tools import protoc
 
 ROOT = Path(__file__).resolve().parents[1]
-PROTOS = sorted(
-    path.relative_to(ROOT) for folder in ("inference", "mlops") for path in (ROOT / "protos" / folder).rglob("*.proto")
-)
+PROTOS = sorted(path.relative_to(ROOT) for path in (ROOT / "protos").rglob("*.proto"))
 
 
 def generate(target: Path) -> None:
@@ -19,7 +17,7 @@ def generate(target: Path) -> None:
     import grpc_tools
 
     included = Path(grpc_tools.__file__).parent / "_proto"
-    if protoc.main(["protoc", f"-I{ROOT}", f"-I{ROOT / 'protos'}", f"-I{included}", *outputs, *map(str, PROTOS)]) != 0:
+    if protoc.main(["protoc", f"-I{ROOT}", f"-I{included}", *outputs, *map(str, PROTOS)]) != 0:
         raise SystemExit("protoc failed")
 
 

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable, Mapping
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from google.protobuf.timestamp_pb2 import Timestamp
+from numpy.typing import NDArray
 
 from protos.mlops.v1 import prediction_pb2 as pb
 from serving.errors import ContractError, Violation
@@ -175,9 +176,18 @@ def _doubles(column: pb.NumberColumn) -> Numbers:
     return np.frombuffer(column.SerializeToString(), dtype="<f8", offset=header, count=len(column.values))
 
 
+def _codes(column: pb.TextColumn) -> NDArray[np.integer[Any]]:
+    # Packed codes under 128 are one byte each; taken whole they are ten times faster, as above.
+    wire = pb.TextColumn(codes=column.codes).SerializeToString()
+    n_bytes = len(column.codes)
+    if len(wire) == 1 + (n_bytes.bit_length() + 6) // 7 + n_bytes:
+        return np.frombuffer(wire, dtype=np.uint8, offset=len(wire) - n_bytes)
+    return np.array(column.codes, dtype=np.int64)
+
+
 def _fill(texts: np.ndarray, place: int, column: pb.Column, found: list[Violation]) -> None:
     table = np.array(["", *column.texts.dictionary], dtype=object)
-    codes = np.array(column.texts.codes, dtype=np.int64)
+    codes = _codes(column.texts)
     foreign = codes >= len(table)
     if foreign.any():
         row = int(np.argmax(foreign))

@@ -41,7 +41,9 @@ class PredictionServicer(pb_grpc.PredictionServiceServicer):
             except ServingError as error:
                 if status_of(error) is grpc.StatusCode.UNAVAILABLE:
                     raise  # the server's trouble, not the row's: the client sends it again, to another one or later
-                yield pb.PredictStreamResponse(error=status_message_of(error))
+                status = status_message_of(error)
+                refusal = pb.Refusal(code=status.code, message=status.message, details=status.details)
+                yield pb.PredictStreamResponse(error=refusal)
 
     def GetModelInfo(  # noqa: N802
         self, request: pb.GetModelInfoRequest, context: grpc.ServicerContext

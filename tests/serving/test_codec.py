@@ -5,7 +5,7 @@ import pytest
 
 from protos.mlops.v1 import prediction_pb2 as pb
 from serving.api.codec import rows_of_columns
-from serving.formats.contract import Contract, NumberFeature
+from serving.formats.contract import Contract, NumberFeature, TextFeature
 
 CONTRACT = Contract("toy", (NumberFeature("x", nullable=True),), (), "no", "yes")
 
@@ -31,3 +31,14 @@ def test_numbers_that_came_unpacked_are_read_too():
     unpacked = b"\x09" + np.float64(1.5).tobytes() + b"\x09" + np.float64(2.5).tobytes()
     column = pb.Column(name="x", numbers=pb.NumberColumn.FromString(unpacked))
     assert rows_of_columns(pb.PredictBatchRequest(columns=[column]), CONTRACT).numbers[:, 0].tolist() == [1.5, 2.5]
+
+
+@pytest.mark.parametrize("n_rows", [1, 127, 128, 1000])
+@pytest.mark.parametrize("n_categories", [1, 127, 128, 300])
+def test_codes_are_read_exactly_whatever_their_size(n_rows: int, n_categories: int):
+    contract = Contract("toy", (), (TextFeature("city", open=True, nullable=True),), "no", "yes")
+    dictionary = [f"city {number}" for number in range(n_categories)]
+    codes = np.random.default_rng(1).integers(0, n_categories + 1, size=n_rows).tolist()
+    column = pb.Column(name="city", texts=pb.TextColumn(dictionary=dictionary, codes=codes))
+    rows = rows_of_columns(pb.PredictBatchRequest(columns=[column]), contract)
+    assert rows.texts[:, 0].tolist() == ["" if code == 0 else dictionary[code - 1] for code in codes]

@@ -22,11 +22,11 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import any_pb2 as google_dot_protobuf_dot_any__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
-from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n protos/mlops/v1/prediction.proto\x12\x08mlops.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\"\xd2\x02\n\x0ePredictRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x36\n\x07numbers\x18\x02 \x03(\x0b\x32%.mlops.v1.PredictRequest.NumbersEntry\x12\x32\n\x05texts\x18\x03 \x03(\x0b\x32#.mlops.v1.PredictRequest.TextsEntry\x12\x12\n\nentity_key\x18\x04 \x01(\t\x12.\n\nevent_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nrequest_id\x18\x06 \x01(\t\x12\x0f\n\x07version\x18\x07 \x01(\t\x1a.\n\x0cNumbersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x1a,\n\nTextsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x8b\x01\n\x0fPredictResponse\x12\x15\n\rprediction_id\x18\x01 \x01(\t\x12\r\n\x05label\x18\x02 \x01(\t\x12\x13\n\x0bprobability\x18\x03 \x01(\x01\x12\x12\n\nconfidence\x18\x04 \x01(\x01\x12\x15\n\rmodel_version\x18\x05 \x01(\t\x12\x12\n\ngeneration\x18\x06 \x01(\x04\"x\n\x15PredictStreamResponse\x12/\n\nprediction\x18\x01 \x01(\x0b\x32\x19.mlops.v1.PredictResponseH\x00\x12#\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\t\n\x07outcome\"r\n\x06\x43olumn\x12\x0c\n\x04name\x18\x01 \x01(\t\x12)\n\x07numbers\x18\x02 \x01(\x0b\x32\x16.mlops.v1.NumberColumnH\x00\x12%\n\x05texts\x18\x03 \x01(\x0b\x32\x14.mlops.v1.TextColumnH\x00\x42\x08\n\x06values\"\x1e\n\x0cNumberColumn\x12\x0e\n\x06values\x18\x01 \x03(\x01\"/\n\nTextColumn\x12\x12\n\ndictionary\x18\x01 \x03(\t\x12\r\n\x05\x63odes\x18\x02 \x03(\r\"\x99\x01\n\x13PredictBatchRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12!\n\x07\x63olumns\x18\x02 \x03(\x0b\x32\x10.mlops.v1.Column\x12\x13\n\x0b\x65ntity_keys\x18\x03 \x03(\t\x12\x16\n\x0e\x65vent_times_us\x18\x04 \x03(\x03\x12\x12\n\nrequest_id\x18\x05 \x01(\t\x12\x0f\n\x07version\x18\x06 \x01(\t\"\x95\x01\n\x14PredictBatchResponse\x12\x16\n\x0eprediction_ids\x18\x01 \x03(\t\x12\x0e\n\x06labels\x18\x02 \x03(\t\x12\x15\n\rprobabilities\x18\x03 \x03(\x01\x12\x13\n\x0b\x63onfidences\x18\x04 \x03(\x01\x12\x15\n\rmodel_version\x18\x05 \x01(\t\x12\x12\n\ngeneration\x18\x06 \x01(\x04\"5\n\x13GetModelInfoRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\"\x88\x06\n\x14GetModelInfoResponse\x12\r\n\x05model\x18\x01 \x01(\t\x12\x15\n\rmodel_version\x18\x02 \x01(\t\x12\x12\n\ngeneration\x18\x03 \x01(\x04\x12\x15\n\rbundle_digest\x18\x04 \x01(\t\x12\x11\n\talgorithm\x18\x05 \x01(\t\x12\x14\n\x0c\x64\x61ta_version\x18\x06 \x01(\t\x12\x14\n\x0c\x63ode_version\x18\x07 \x01(\t\x12\x15\n\rmlflow_run_id\x18\x08 \x01(\t\x12\x16\n\x0e\x64\x61gster_run_id\x18\t \x01(\t\x12.\n\ncreated_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12<\n\x07metrics\x18\x0b \x03(\x0b\x32+.mlops.v1.GetModelInfoResponse.MetricsEntry\x12\'\n\x08\x66\x65\x61tures\x18\x0c \x03(\x0b\x32\x15.mlops.v1.FeatureInfo\x12\x16\n\x0enegative_label\x18\r \x01(\t\x12\x16\n\x0epositive_label\x18\x0e \x01(\t\x12\x11\n\tthreshold\x18\x0f \x01(\x01\x12\x17\n\x0f\x63ontract_digest\x18\x10 \x01(\t\x12\x31\n\rtrained_until\x18\x11 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12@\n\tlibraries\x18\x12 \x03(\x0b\x32-.mlops.v1.GetModelInfoResponse.LibrariesEntry\x12\x13\n\x0block_sha256\x18\x13 \x01(\t\x12*\n\tsignature\x18\x14 \x01(\x0b\x32\x17.mlops.v1.SignatureInfo\x12&\n\x07release\x18\x15 \x01(\x0b\x32\x15.mlops.v1.ReleaseInfo\x1a.\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x1a\x30\n\x0eLibrariesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"P\n\rSignatureInfo\x12\x0e\n\x06key_id\x18\x01 \x01(\t\x12/\n\x0bverified_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xb0\x01\n\x0bReleaseInfo\x12\x12\n\ngeneration\x18\x01 \x01(\x04\x12&\n\x02\x61t\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x04 \x01(\t\x12\x0f\n\x07trigger\x18\x05 \x01(\t\x12\x18\n\x10previous_version\x18\x06 \x01(\t\x12\x1b\n\x13previous_generation\x18\x07 \x01(\x04\"\xb2\x01\n\x0b\x46\x65\x61tureInfo\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x10\n\x08nullable\x18\x03 \x01(\x08\x12\x14\n\x07minimum\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12\x14\n\x07maximum\x18\x05 \x01(\x01H\x01\x88\x01\x01\x12\x0f\n\x07integer\x18\x06 \x01(\x08\x12\x12\n\ncategories\x18\x07 \x03(\t\x12\x0c\n\x04open\x18\x08 \x01(\x08\x42\n\n\x08_minimumB\n\n\x08_maximum2\xc1\x02\n\x11PredictionService\x12>\n\x07Predict\x12\x18.mlops.v1.PredictRequest\x1a\x19.mlops.v1.PredictResponse\x12M\n\x0cPredictBatch\x12\x1d.mlops.v1.PredictBatchRequest\x1a\x1e.mlops.v1.PredictBatchResponse\x12N\n\rPredictStream\x12\x18.mlops.v1.PredictRequest\x1a\x1f.mlops.v1.PredictStreamResponse(\x01\x30\x01\x12M\n\x0cGetModelInfo\x12\x1d.mlops.v1.GetModelInfoRequest\x1a\x1e.mlops.v1.GetModelInfoResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n protos/mlops/v1/prediction.proto\x12\x08mlops.v1\x1a\x19google/protobuf/any.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd2\x02\n\x0ePredictRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x36\n\x07numbers\x18\x02 \x03(\x0b\x32%.mlops.v1.PredictRequest.NumbersEntry\x12\x32\n\x05texts\x18\x03 \x03(\x0b\x32#.mlops.v1.PredictRequest.TextsEntry\x12\x12\n\nentity_key\x18\x04 \x01(\t\x12.\n\nevent_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nrequest_id\x18\x06 \x01(\t\x12\x0f\n\x07version\x18\x07 \x01(\t\x1a.\n\x0cNumbersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x1a,\n\nTextsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x8b\x01\n\x0fPredictResponse\x12\x15\n\rprediction_id\x18\x01 \x01(\t\x12\r\n\x05label\x18\x02 \x01(\t\x12\x13\n\x0bprobability\x18\x03 \x01(\x01\x12\x12\n\nconfidence\x18\x04 \x01(\x01\x12\x15\n\rmodel_version\x18\x05 \x01(\t\x12\x12\n\ngeneration\x18\x06 \x01(\x04\"O\n\x07Refusal\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0f\n\x07message\x18\x02 \x01(\t\x12%\n\x07\x64\x65tails\x18\x03 \x03(\x0b\x32\x14.google.protobuf.Any\"w\n\x15PredictStreamResponse\x12/\n\nprediction\x18\x01 \x01(\x0b\x32\x19.mlops.v1.PredictResponseH\x00\x12\"\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x11.mlops.v1.RefusalH\x00\x42\t\n\x07outcome\"r\n\x06\x43olumn\x12\x0c\n\x04name\x18\x01 \x01(\t\x12)\n\x07numbers\x18\x02 \x01(\x0b\x32\x16.mlops.v1.NumberColumnH\x00\x12%\n\x05texts\x18\x03 \x01(\x0b\x32\x14.mlops.v1.TextColumnH\x00\x42\x08\n\x06values\"\x1e\n\x0cNumberColumn\x12\x0e\n\x06values\x18\x01 \x03(\x01\"/\n\nTextColumn\x12\x12\n\ndictionary\x18\x01 \x03(\t\x12\r\n\x05\x63odes\x18\x02 \x03(\r\"\x99\x01\n\x13PredictBatchRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12!\n\x07\x63olumns\x18\x02 \x03(\x0b\x32\x10.mlops.v1.Column\x12\x13\n\x0b\x65ntity_keys\x18\x03 \x03(\t\x12\x16\n\x0e\x65vent_times_us\x18\x04 \x03(\x03\x12\x12\n\nrequest_id\x18\x05 \x01(\t\x12\x0f\n\x07version\x18\x06 \x01(\t\"\x95\x01\n\x14PredictBatchResponse\x12\x16\n\x0eprediction_ids\x18\x01 \x03(\t\x12\x0e\n\x06labels\x18\x02 \x03(\t\x12\x15\n\rprobabilities\x18\x03 \x03(\x01\x12\x13\n\x0b\x63onfidences\x18\x04 \x03(\x01\x12\x15\n\rmodel_version\x18\x05 \x01(\t\x12\x12\n\ngeneration\x18\x06 \x01(\x04\"5\n\x13GetModelInfoRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\"\x88\x06\n\x14GetModelInfoResponse\x12\r\n\x05model\x18\x01 \x01(\t\x12\x15\n\rmodel_version\x18\x02 \x01(\t\x12\x12\n\ngeneration\x18\x03 \x01(\x04\x12\x15\n\rbundle_digest\x18\x04 \x01(\t\x12\x11\n\talgorithm\x18\x05 \x01(\t\x12\x14\n\x0c\x64\x61ta_version\x18\x06 \x01(\t\x12\x14\n\x0c\x63ode_version\x18\x07 \x01(\t\x12\x15\n\rmlflow_run_id\x18\x08 \x01(\t\x12\x16\n\x0e\x64\x61gster_run_id\x18\t \x01(\t\x12.\n\ncreated_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12<\n\x07metrics\x18\x0b \x03(\x0b\x32+.mlops.v1.GetModelInfoResponse.MetricsEntry\x12\'\n\x08\x66\x65\x61tures\x18\x0c \x03(\x0b\x32\x15.mlops.v1.FeatureInfo\x12\x16\n\x0enegative_label\x18\r \x01(\t\x12\x16\n\x0epositive_label\x18\x0e \x01(\t\x12\x11\n\tthreshold\x18\x0f \x01(\x01\x12\x17\n\x0f\x63ontract_digest\x18\x10 \x01(\t\x12\x31\n\rtrained_until\x18\x11 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12@\n\tlibraries\x18\x12 \x03(\x0b\x32-.mlops.v1.GetModelInfoResponse.LibrariesEntry\x12\x13\n\x0block_sha256\x18\x13 \x01(\t\x12*\n\tsignature\x18\x14 \x01(\x0b\x32\x17.mlops.v1.SignatureInfo\x12&\n\x07release\x18\x15 \x01(\x0b\x32\x15.mlops.v1.ReleaseInfo\x1a.\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x1a\x30\n\x0eLibrariesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"P\n\rSignatureInfo\x12\x0e\n\x06key_id\x18\x01 \x01(\t\x12/\n\x0bverified_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xb0\x01\n\x0bReleaseInfo\x12\x12\n\ngeneration\x18\x01 \x01(\x04\x12&\n\x02\x61t\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x04 \x01(\t\x12\x0f\n\x07trigger\x18\x05 \x01(\t\x12\x18\n\x10previous_version\x18\x06 \x01(\t\x12\x1b\n\x13previous_generation\x18\x07 \x01(\x04\"\xb2\x01\n\x0b\x46\x65\x61tureInfo\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x10\n\x08nullable\x18\x03 \x01(\x08\x12\x14\n\x07minimum\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12\x14\n\x07maximum\x18\x05 \x01(\x01H\x01\x88\x01\x01\x12\x0f\n\x07integer\x18\x06 \x01(\x08\x12\x12\n\ncategories\x18\x07 \x03(\t\x12\x0c\n\x04open\x18\x08 \x01(\x08\x42\n\n\x08_minimumB\n\n\x08_maximum2\xc1\x02\n\x11PredictionService\x12>\n\x07Predict\x12\x18.mlops.v1.PredictRequest\x1a\x19.mlops.v1.PredictResponse\x12M\n\x0cPredictBatch\x12\x1d.mlops.v1.PredictBatchRequest\x1a\x1e.mlops.v1.PredictBatchResponse\x12N\n\rPredictStream\x12\x18.mlops.v1.PredictRequest\x1a\x1f.mlops.v1.PredictStreamResponse(\x01\x30\x01\x12M\n\x0cGetModelInfo\x12\x1d.mlops.v1.GetModelInfoRequest\x1a\x1e.mlops.v1.GetModelInfoResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,40 +41,42 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETMODELINFORESPONSE_METRICSENTRY']._serialized_options = b'8\001'
   _globals['_GETMODELINFORESPONSE_LIBRARIESENTRY']._loaded_options = None
   _globals['_GETMODELINFORESPONSE_LIBRARIESENTRY']._serialized_options = b'8\001'
-  _globals['_PREDICTREQUEST']._serialized_start=105
-  _globals['_PREDICTREQUEST']._serialized_end=443
-  _globals['_PREDICTREQUEST_NUMBERSENTRY']._serialized_start=351
-  _globals['_PREDICTREQUEST_NUMBERSENTRY']._serialized_end=397
-  _globals['_PREDICTREQUEST_TEXTSENTRY']._serialized_start=399
-  _globals['_PREDICTREQUEST_TEXTSENTRY']._serialized_end=443
-  _globals['_PREDICTRESPONSE']._serialized_start=446
-  _globals['_PREDICTRESPONSE']._serialized_end=585
-  _globals['_PREDICTSTREAMRESPONSE']._serialized_start=587
-  _globals['_PREDICTSTREAMRESPONSE']._serialized_end=707
-  _globals['_COLUMN']._serialized_start=709
-  _globals['_COLUMN']._serialized_end=823
-  _globals['_NUMBERCOLUMN']._serialized_start=825
-  _globals['_NUMBERCOLUMN']._serialized_end=855
-  _globals['_TEXTCOLUMN']._serialized_start=857
-  _globals['_TEXTCOLUMN']._serialized_end=904
-  _globals['_PREDICTBATCHREQUEST']._serialized_start=907
-  _globals['_PREDICTBATCHREQUEST']._serialized_end=1060
-  _globals['_PREDICTBATCHRESPONSE']._serialized_start=1063
-  _globals['_PREDICTBATCHRESPONSE']._serialized_end=1212
-  _globals['_GETMODELINFOREQUEST']._serialized_start=1214
-  _globals['_GETMODELINFOREQUEST']._serialized_end=1267
-  _globals['_GETMODELINFORESPONSE']._serialized_start=1270
-  _globals['_GETMODELINFORESPONSE']._serialized_end=2046
-  _globals['_GETMODELINFORESPONSE_METRICSENTRY']._serialized_start=1950
-  _globals['_GETMODELINFORESPONSE_METRICSENTRY']._serialized_end=1996
-  _globals['_GETMODELINFORESPONSE_LIBRARIESENTRY']._serialized_start=1998
-  _globals['_GETMODELINFORESPONSE_LIBRARIESENTRY']._serialized_end=2046
-  _globals['_SIGNATUREINFO']._serialized_start=2048
-  _globals['_SIGNATUREINFO']._serialized_end=2128
-  _globals['_RELEASEINFO']._serialized_start=2131
-  _globals['_RELEASEINFO']._serialized_end=2307
-  _globals['_FEATUREINFO']._serialized_start=2310
-  _globals['_FEATUREINFO']._serialized_end=2488
-  _globals['_PREDICTIONSERVICE']._serialized_start=2491
-  _globals['_PREDICTIONSERVICE']._serialized_end=2812
+  _globals['_PREDICTREQUEST']._serialized_start=107
+  _globals['_PREDICTREQUEST']._serialized_end=445
+  _globals['_PREDICTREQUEST_NUMBERSENTRY']._serialized_start=353
+  _globals['_PREDICTREQUEST_NUMBERSENTRY']._serialized_end=399
+  _globals['_PREDICTREQUEST_TEXTSENTRY']._serialized_start=401
+  _globals['_PREDICTREQUEST_TEXTSENTRY']._serialized_end=445
+  _globals['_PREDICTRESPONSE']._serialized_start=448
+  _globals['_PREDICTRESPONSE']._serialized_end=587
+  _globals['_REFUSAL']._serialized_start=589
+  _globals['_REFUSAL']._serialized_end=668
+  _globals['_PREDICTSTREAMRESPONSE']._serialized_start=670
+  _globals['_PREDICTSTREAMRESPONSE']._serialized_end=789
+  _globals['_COLUMN']._serialized_start=791
+  _globals['_COLUMN']._serialized_end=905
+  _globals['_NUMBERCOLUMN']._serialized_start=907
+  _globals['_NUMBERCOLUMN']._serialized_end=937
+  _globals['_TEXTCOLUMN']._serialized_start=939
+  _globals['_TEXTCOLUMN']._serialized_end=986
+  _globals['_PREDICTBATCHREQUEST']._serialized_start=989
+  _globals['_PREDICTBATCHREQUEST']._serialized_end=1142
+  _globals['_PREDICTBATCHRESPONSE']._serialized_start=1145
+  _globals['_PREDICTBATCHRESPONSE']._serialized_end=1294
+  _globals['_GETMODELINFOREQUEST']._serialized_start=1296
+  _globals['_GETMODELINFOREQUEST']._serialized_end=1349
+  _globals['_GETMODELINFORESPONSE']._serialized_start=1352
+  _globals['_GETMODELINFORESPONSE']._serialized_end=2128
+  _globals['_GETMODELINFORESPONSE_METRICSENTRY']._serialized_start=2032
+  _globals['_GETMODELINFORESPONSE_METRICSENTRY']._serialized_end=2078
+  _globals['_GETMODELINFORESPONSE_LIBRARIESENTRY']._serialized_start=2080
+  _globals['_GETMODELINFORESPONSE_LIBRARIESENTRY']._serialized_end=2128
+  _globals['_SIGNATUREINFO']._serialized_start=2130
+  _globals['_SIGNATUREINFO']._serialized_end=2210
+  _globals['_RELEASEINFO']._serialized_start=2213
+  _globals['_RELEASEINFO']._serialized_end=2389
+  _globals['_FEATUREINFO']._serialized_start=2392
+  _globals['_FEATUREINFO']._serialized_end=2570
+  _globals['_PREDICTIONSERVICE']._serialized_start=2573
+  _globals['_PREDICTIONSERVICE']._serialized_end=2894
 # @@protoc_insertion_point(module_scope)
