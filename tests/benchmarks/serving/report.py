@@ -106,7 +106,9 @@ def _stages(parts: Parts) -> str:
         rounds = from_document(parts["single"])
         echo, ours = (summary_of(rounds, server, "single_16")["cpu_us"] for server in ("echo", "ours"))
         rows.append(("transport: the echo's CPU", f"{echo:.1f}"))
-        rows.append(("not explained: shipper, supervisor, caches", f"{ours - echo - stages['total']:.1f}"))
+        rows.append(
+            ("the rest: threads, caches, shipper, supervisor", f"{ours - echo - stages['total in the worker']:.1f}")
+        )
         rows.append(("our CPU, concurrency 16", f"{ours:.1f}"))
     return _table(("what one row is made of", "µs"), rows)
 

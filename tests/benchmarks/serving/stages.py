@@ -12,7 +12,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +28,6 @@ from tests.serving.harness import ROOT
 from tests.signing import signing_store
 
 N_CALLS = 20_000
-N_THREADS = 16
 
 
 class _Clock:
@@ -68,7 +66,7 @@ class _Details:
 
 
 def measure(model: BenchmarkModel, folder: Path) -> dict[str, float]:
-    """Return microseconds of each stage of one row, `total` among them, from a process on the server's core."""
+    """Return microseconds of each stage of one row, their total last, from a process on the server's core."""
     promote(signing_store(folder), model)
     (folder / "request").write_bytes(single_message(model, 0))
     with tempfile.TemporaryDirectory() as metrics, pinned(SERVER_CORE):
@@ -92,7 +90,6 @@ def main() -> None:
     with _handler() as (worker, answer):
         total = _seconds_a_call(lambda: answer(request))
         counting = _seconds(worker._meter.flush) / N_CALLS
-        switching = _cpu_seconds_of_threads(lambda: answer(request)) - _cpu_seconds_of_threads(lambda: None) - total
     with ExitStack() as patched:
         for stage, owner, name in _boundaries():
             patched.enter_context(patch.object(owner, name, clock.wrap(stage, getattr(owner, name))))
@@ -102,23 +99,13 @@ def main() -> None:
     stages = {"parse the request": parse, **{name: statistics.median(spent) for name, spent in clock.seconds.items()}}
     stages["everything else: dispatch, ids, record"] = total - sum(stages.values())
     stages["add to the metrics, in bulk on another thread"] = counting
-    stages[f"hand the interpreter over between {N_THREADS} threads"] = switching
-    stages["total"] = total + counting + switching
+    stages["total in the worker"] = total + counting
     print(json.dumps({name: seconds * 1e6 for name, seconds in stages.items()}))
 
 
 def _seconds_a_call(call: Callable[[], Any]) -> float:
     """Return the median, so that what disturbs the machine for a moment is left out."""
     return statistics.median(_seconds(call) for _ in range(N_CALLS))
-
-
-def _cpu_seconds_of_threads(call: Callable[[], Any]) -> float:
-    """Return the CPU time of a call when as many threads call as a worker has calls in flight."""
-    before = time.process_time()
-    with ThreadPoolExecutor(N_THREADS) as pool:
-        for _ in range(N_THREADS):
-            pool.submit(lambda: [call() for _ in range(N_CALLS // N_THREADS)])
-    return (time.process_time() - before) / N_CALLS
 
 
 def _seconds(action: Callable[[], Any]) -> float:

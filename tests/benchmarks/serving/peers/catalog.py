@@ -69,9 +69,8 @@ def _tensor_form(message_of: Callable[[BenchmarkModel, int], oip.ModelInferReque
     return Form(request_of, _scores_of_tensors)
 
 
-def _features_of(model: BenchmarkModel, row: int) -> dict[str, Any]:
-    """Return the row as the graph reads it: with our ONNX file the peers are spared the texts."""
-    return {"features": [model.features[row].tolist()]}
+def _matrices_of(model: BenchmarkModel, row: int) -> dict[str, Any]:
+    return {"numbers": [model.numbers[row].tolist()], "texts": [model.texts[row].tolist()]}
 
 
 def _split_frame(model: BenchmarkModel, row: int) -> dict[str, Any]:
@@ -103,14 +102,6 @@ def _matrix_tensors(model: BenchmarkModel, row: int) -> oip.ModelInferRequest:
     return request
 
 
-def _feature_tensor(model: BenchmarkModel, row: int) -> oip.ModelInferRequest:
-    values = model.features[row].tolist()
-    request = oip.ModelInferRequest(model_name=CONTRACT.model)
-    tensor = request.inputs.add(name="features", datatype="FP32", shape=[1, len(values)])
-    tensor.contents.fp32_contents.extend(values)
-    return request
-
-
 def _scores_of_tensors(answer: bytes) -> list[float]:
     response = oip.ModelInferResponse.FromString(answer)
     (output,) = response.outputs
@@ -126,18 +117,11 @@ def _positive(probabilities: Any) -> Any:
     return np.array(probabilities)[:, 1]
 
 
-def _plain_forms(path: str) -> dict[FormName, Form]:
-    return {
-        "documented": _json_form(path, BenchmarkModel.row, lambda answer: answer["probability"]),
-        "onnx": _json_form(path, _features_of, lambda answer: _positive(answer["probabilities"])),
-    }
-
-
-_ROWS = _tensor_form(_matrix_tensors)
-_FEATURES = _tensor_form(_feature_tensor)
+_ROW = _json_form("/predict", BenchmarkModel.row, lambda answer: answer["probability"])
+_TENSORS = _tensor_form(_matrix_tensors)
 
 PEERS = (
-    Peer("FastAPI + uvicorn", "fastapi", "fastapi", _plain_forms("/predict")),
+    Peer("FastAPI + uvicorn", "fastapi", "fastapi", dict.fromkeys(FORMS, _ROW)),
     Peer(
         "mlflow models serve",
         "mlflow",
@@ -146,7 +130,7 @@ PEERS = (
             "documented": _json_form("/invocations", _split_frame, lambda answer: _positive(answer["predictions"])),
             "onnx": _json_form(
                 "/invocations",
-                lambda model, row: {"inputs": _features_of(model, row)["features"]},
+                lambda model, row: {"inputs": [model.features[row].tolist()]},
                 lambda answer: _positive(answer["predictions"]["probabilities"]),
             ),
         },
@@ -163,7 +147,7 @@ PEERS = (
             ),
             "onnx": _json_form(
                 f"/v1/models/{CONTRACT.model}:predict",
-                lambda model, row: {"instances": _features_of(model, row)["features"]},
+                lambda model, row: {"instances": [{name: rows[0] for name, rows in _matrices_of(model, row).items()}]},
                 lambda answer: _positive(answer["predictions"]),
             ),
         },
@@ -174,22 +158,20 @@ PEERS = (
         "bentoml",
         {
             "documented": _json_form("/predict", lambda model, row: {"frame": [model.row(row)]}, _positive),
-            "onnx": _json_form("/predict", _features_of, _positive),
+            "onnx": _json_form("/predict", _matrices_of, _positive),
         },
     ),
     Peer(
         "Ray Serve",
         "ray_serve",
         "ray",
-        _plain_forms("/"),
+        dict.fromkeys(FORMS, _json_form("/", BenchmarkModel.row, lambda answer: answer["probability"])),
     ),
     Peer(
         "MLServer (gRPC)",
         "mlserver",
         "mlserver",
-        {"documented": _tensor_form(_column_tensors), "onnx": _FEATURES},
+        {"documented": _tensor_form(_column_tensors), "onnx": _TENSORS},
     ),
-    Peer(
-        "NVIDIA Triton (gRPC)", "triton", "nvidia-pytriton", {"documented": _ROWS, "onnx": _FEATURES}, is_python=False
-    ),
+    Peer("NVIDIA Triton (gRPC)", "triton", "nvidia-pytriton", dict.fromkeys(FORMS, _TENSORS), is_python=False),
 )

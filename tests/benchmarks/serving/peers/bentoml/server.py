@@ -17,8 +17,8 @@ if benchmark_model.IS_ONNX:
             self.model = benchmark_model.load()
 
         @bentoml.api
-        async def predict(self, features: list[list[float]]) -> list[list[float]]:
-            return self.model.probabilities(features).tolist()
+        async def predict(self, numbers: list[list[float]], texts: list[list[str]]) -> list[list[float]]:
+            return self.model.probabilities(numbers, texts).tolist()
 
 else:
 

@@ -3,27 +3,21 @@
 import benchmark_model
 import uvicorn
 from fastapi import FastAPI
-from pydantic import BaseModel, create_model
+from pydantic import create_model
 
 Row = create_model(
     "Row",
     **dict.fromkeys(benchmark_model.NUMBERS, (float, ...)),
     **dict.fromkeys(benchmark_model.TEXTS, (str, ...)),
 )
-
-
-class Rows(BaseModel):
-    features: list[list[float]]
-
-
 app = FastAPI()
 model = benchmark_model.load()
 
 if benchmark_model.IS_ONNX:
 
     @app.post("/predict")
-    async def predict(rows: Rows):  # so short that a thread would cost more
-        return {"probabilities": model.probabilities(rows.features).tolist()}
+    async def predict(row: Row):  # so short that a thread would cost more
+        return {"probability": model.probability(row.__dict__)}
 
 else:
 

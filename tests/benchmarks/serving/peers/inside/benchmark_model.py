@@ -38,10 +38,22 @@ class Graph:
         options = ort.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         self._session = ort.InferenceSession(str(ONNX_FILE), options, providers=["CPUExecutionProvider"])
+        encoding = json.loads(self._session.get_modelmeta().custom_metadata_map["encoding"])
+        self._tables = [(table["values"], table["unseen"]) for table in encoding["texts"]]
 
-    def probabilities(self, features: Any) -> np.ndarray:
-        """Return both probabilities, shape (n_rows, 2), of rows as the graph reads them."""
-        return self._session.run(["probabilities"], {"features": np.asarray(features, dtype=np.float32)})[0]
+    def probability(self, row: dict[str, Any]) -> float:
+        """Return the probability of the positive label of one row."""
+        found = self.probabilities([[row[name] for name in NUMBERS]], [[row[name] for name in TEXTS]])
+        return float(found[0, 1])
+
+    def probabilities(self, numbers: Any, texts: Any) -> np.ndarray:
+        """Return both probabilities, shape (n_rows, 2), of rows of numbers and rows of texts."""
+        features = np.empty((len(numbers), len(NUMBERS) + len(TEXTS)), dtype=np.float32)
+        features[:, : len(NUMBERS)] = numbers
+        for place, values in enumerate(texts):
+            codes = [known.get(text, unseen) for (known, unseen), text in zip(self._tables, values, strict=True)]
+            features[place, len(NUMBERS) :] = codes
+        return self._session.run(["probabilities"], {"features": features})[0]
 
 
 def load() -> Pipeline | Graph:

@@ -28,7 +28,9 @@ class OnnxModel(Model):
         self.ready = True
 
     async def predict(self, payload, headers=None, response_headers=None):
-        return {"predictions": self.model.probabilities(payload["instances"]).tolist()}
+        rows = payload["instances"]
+        found = self.model.probabilities([row["numbers"] for row in rows], [row["texts"] for row in rows])
+        return {"predictions": found.tolist()}
 
 
 class LoopbackConfig(rest_server.uvicorn.Config):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import benchmark_model
 from mlserver import MLModel
-from mlserver.codecs import NumpyCodec
+from mlserver.codecs import NumpyCodec, StringCodec
 from mlserver.types import InferenceRequest, InferenceResponse
 
 NAME = "benchmark"
@@ -23,7 +23,8 @@ class OnnxModel(MLModel):
         return True
 
     async def predict(self, payload: InferenceRequest) -> InferenceResponse:
-        found = self.model.probabilities(NumpyCodec.decode_input(payload.inputs[0]))
+        numbers, texts = payload.inputs
+        found = self.model.probabilities(NumpyCodec.decode_input(numbers), [StringCodec.decode_input(texts)])
         return InferenceResponse(model_name=self.name, outputs=[NumpyCodec.encode_output("probabilities", found)])
 
 

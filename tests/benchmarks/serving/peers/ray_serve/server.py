@@ -15,10 +15,7 @@ class Benchmark:
         self.model = benchmark_model.load()
 
     async def __call__(self, request: Request) -> dict[str, Any]:
-        asked = await request.json()
-        if benchmark_model.IS_ONNX:
-            return {"probabilities": self.model.probabilities(asked["features"]).tolist()}
-        return {"probability": self.model.probability(asked)}
+        return {"probability": self.model.probability(await request.json())}
 
 
 if __name__ == "__main__":

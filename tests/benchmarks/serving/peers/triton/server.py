@@ -25,20 +25,16 @@ model = benchmark_model.load()
 
 
 @batch
-def infer_rows(numbers: np.ndarray, texts: np.ndarray) -> dict[str, np.ndarray]:
-    """Score rows with the pipeline."""
+def infer(numbers: np.ndarray, texts: np.ndarray) -> dict[str, np.ndarray]:
+    """Score rows."""
     strings = [[text.decode() for text in row] for row in texts.tolist()]
+    if benchmark_model.IS_ONNX:
+        return {"probabilities": model.probabilities(numbers, strings)}
     frame = pd.concat(
         [pd.DataFrame(numbers, columns=benchmark_model.NUMBERS), pd.DataFrame(strings, columns=benchmark_model.TEXTS)],
         axis="columns",
     )
     return {"probabilities": model.pipeline.predict_proba(frame).astype(np.float32)}
-
-
-@batch
-def infer_features(features: np.ndarray) -> dict[str, np.ndarray]:
-    """Score rows with the graph."""
-    return {"probabilities": model.probabilities(features)}
 
 
 def _free_port() -> int:
@@ -54,12 +50,11 @@ if __name__ == "__main__":
     )
     numbers = Tensor(name="numbers", dtype=np.float32, shape=(len(benchmark_model.NUMBERS),))
     texts = Tensor(name="texts", dtype=np.bytes_, shape=(len(benchmark_model.TEXTS),))
-    features = Tensor(name="features", dtype=np.float32, shape=(numbers.shape[0] + texts.shape[0],))
     with Triton(config=config) as triton:
         triton.bind(
             model_name="benchmark",
-            infer_func=infer_features if benchmark_model.IS_ONNX else infer_rows,
-            inputs=[features] if benchmark_model.IS_ONNX else [numbers, texts],
+            infer_func=infer,
+            inputs=[numbers, texts],
             outputs=[Tensor(name="probabilities", dtype=np.float32, shape=(2,))],
             config=ModelConfig(max_batch_size=1000),
         )
