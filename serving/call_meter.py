@@ -100,10 +100,10 @@ def _add_unusual(model: LoadedModel, numbers: Numbers, texts: Texts) -> None:
         _count_unusual(model.name, feature.name, "missing", count)
     for column, category in enumerate(model.contract.texts):
         seen = Counts(texts[:, column].tolist())
-        absent = seen.pop("", 0)
-        unseen = sum(count for text, count in seen.items() if text not in category.categories)
-        _count_unusual(model.name, category.name, "missing", absent)
-        _count_unusual(model.name, category.name, "unseen_category", unseen)
+        _count_unusual(model.name, category.name, "missing", seen.pop("", 0))
+        if category.categories:  # an open list may name none: then no text is out of it
+            unseen = sum(count for text, count in seen.items() if text not in category.categories)
+            _count_unusual(model.name, category.name, "unseen_category", unseen)
 
 
 def _count_unusual(model: str, feature: str, kind: str, count: int) -> None:

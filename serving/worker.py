@@ -101,11 +101,16 @@ class Worker:
             if self._healthy.get(name) != is_healthy:
                 self._health.report(name, is_healthy=is_healthy)
         if self._healthy.get("") != now[""]:
-            tell(state="ready" if now[""] else "listening")
-            _log.info("ready: %s", ", ".join(names)) if now[""] else _log.warning(
-                "not ready: %s", trouble or "no model"
-            )
+            self._tell_readiness(names, trouble)
         self._healthy = now | gone
+
+    def _tell_readiness(self, names: list[str], trouble: str) -> None:
+        if names and not trouble:
+            tell(state="ready")
+            _log.info("ready: %s", ", ".join(names))
+        else:
+            tell(state="listening")
+            _log.warning("not ready: %s", trouble or "no model")
 
     def _is_ready(self, name: str) -> bool:
         return self._healthy.get(name, False)

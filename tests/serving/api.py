@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from protos.inference import open_inference_pb2
 from protos.mlops.v1 import control_pb2, feedback_pb2, prediction_pb2
 from serving.api.health import HealthServicer
 from serving.api.server import ApiServer
-from serving.security.identity import CALLER
+from serving.security.identity import CALLER, GRANTED_SCOPES
+from serving.security.tokens import create_token
 from serving.settings import load_settings
 
 PREDICT = "/mlops.v1.PredictionService/Predict"
@@ -25,6 +27,17 @@ RETRAIN = "/mlops.v1.ControlService/TriggerRetraining"
 HEALTH = "/grpc.health.v1.Health/Check"
 WATCH = "/grpc.health.v1.Health/Watch"
 REFLECTION = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
+
+
+class Tokens:
+    """A token file with one token for each scope; `of` gives their texts."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.of = {scope: self.create(scope, [scope]) for scope in GRANTED_SCOPES}
+
+    def create(self, name: str, scopes: list[str], lifetime: timedelta | None = None) -> str:
+        return create_token(self.path, name=name, scopes=scopes, lifetime=lifetime)[0]
 
 
 class Servicers:

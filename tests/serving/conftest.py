@@ -11,6 +11,7 @@ from serving.formats.release import ReleaseStore
 from serving.scoring import host as host_module
 from serving.scoring import loading
 from serving.scoring.host import ModelHost
+from tests.serving.api import RunningApi, Tokens, running_api
 from tests.serving.harness import RunningServer, eventually
 from tests.serving.hosts import host_of
 from tests.serving.toy import MODEL, promote
@@ -73,3 +74,14 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a host look again at what it refused at every poll, not only after a second."""
     monkeypatch.setattr(host_module, "LOOK_AGAIN_SECONDS", 0.0)
     monkeypatch.setattr(loading, "LOOK_AGAIN_SECONDS", 0.0)
+
+
+@pytest.fixture
+def tokens(tmp_path: Path) -> Tokens:
+    return Tokens(tmp_path / "tokens.json")
+
+
+@pytest.fixture
+def api(tmp_path: Path, tokens: Tokens) -> Iterator[RunningApi]:
+    with running_api(tmp_path, tokens=tokens.path) as running:
+        yield running

@@ -1,13 +1,15 @@
 """What `/metrics` says after known calls."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from serving.client import Client
 from serving.errors import ContractError, ModelNotFoundError
+from serving.formats.contract import TextFeature
 from tests.serving.harness import RunningServer, eventually
-from tests.serving.toy import MODEL, ROW, promote, score_of
+from tests.serving.toy import CONTRACT, MODEL, ROW, promote, score_of
 
 VERSION = {"model": MODEL, "model_version": "1"}
 
@@ -63,3 +65,16 @@ def test_names_that_clients_make_up_never_become_labels(server: RunningServer):
         with pytest.raises(ContractError):
             client.predict(MODEL, ROW | {"made_up": 1})
     assert "made_up" not in server.http("/metrics")[1]
+
+
+def test_an_open_list_that_names_no_category_has_none_that_is_unseen(new_server: Callable[..., RunningServer]):
+    server = new_server()
+    texts = (CONTRACT.texts[0], TextFeature("origin", open=True, nullable=True))
+    promote(server.store, 1, contract=replace(CONTRACT, texts=texts))
+    server.start()
+    with server.client() as client:
+        eventually(lambda: client.health(MODEL), what="health")
+        client.predict(MODEL, ROW | {"origin": "lga", "hour": None})
+    name = "model_feature_unusual_values_total"
+    eventually(lambda: server.metric(name, feature="hour") == 1, what="the missing hour")
+    assert server.metric(name) == 1
