@@ -7,18 +7,26 @@ from types import FrameType
 _requested = threading.Event()
 
 
+class Interruption(KeyboardInterrupt):
+    """A signal asks the command to end.
+
+    A class of its own, because CPython ends a process by SIGINT, whatever its exit code, when a plain
+    KeyboardInterrupt has once left an `exec` of source text, and importing dataclasses does many of those.
+    """
+
+
 def listen() -> None:
-    """Raise KeyboardInterrupt at each of the three signals."""
+    """Raise Interruption at each of the three signals."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
 
 
 def check() -> None:
-    """Raise KeyboardInterrupt if a signal has come: the one raised at that moment may have been lost in a callback."""
+    """Raise Interruption if a signal has come: the one raised at that moment may have been lost in a callback."""
     if _requested.is_set():
-        raise KeyboardInterrupt
+        raise Interruption
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
     _requested.set()
-    raise KeyboardInterrupt
+    raise Interruption
