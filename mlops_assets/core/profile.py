@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 N_QUANTILES = 1000
 N_FREQUENT_CATEGORIES = 20
 N_KNOWN_CATEGORIES = 10_000
-SCORE = "score"
+SCORE, LABEL = "score", "label"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,22 +93,25 @@ class Counts:
         numbers: By feature name.
         categories: By feature name.
         score: The model's probabilities; None where they were not counted.
+        label: Its decisions; None where they were not counted.
     """
 
     n_rows: int
     numbers: Mapping[str, NumberCounts]
     categories: Mapping[str, CategoryCounts]
     score: NumberCounts | None = None
+    label: CategoryCounts | None = None
 
 
 @dataclass(frozen=True)
 class Profile:
-    """The reference distribution of a model's features and, if it is known, of its scores."""
+    """The reference distribution of a model's features and, if they are known, of its scores and decisions."""
 
     n_rows: int
     numbers: tuple[NumberProfile, ...]
     categories: tuple[CategoryProfile, ...]
     score: NumberProfile | None = None
+    label: CategoryProfile | None = None
 
     def to_json(self) -> bytes:
         """Return the document that `from_dict` reads, once parsed."""
@@ -117,20 +120,13 @@ class Profile:
     @classmethod
     def from_dict(cls, document: dict[str, Any]) -> "Profile":
         """Build a profile from its parsed JSON document."""
-        score = document.get("score")
+        score, label = document.get("score"), document.get("label")
         return cls(
             n_rows=document["n_rows"],
             numbers=tuple(_number_profile(number) for number in document["numbers"]),
-            categories=tuple(
-                CategoryProfile(
-                    name=category["name"],
-                    frequent=tuple(category["frequent"]),
-                    other=tuple(category["other"]),
-                    counts=CategoryCounts(**{**category["counts"], "frequent": tuple(category["counts"]["frequent"])}),
-                )
-                for category in document["categories"]
-            ),
+            categories=tuple(_category_profile(category) for category in document["categories"]),
             score=None if score is None else _number_profile(score),
+            label=None if label is None else _category_profile(label),
         )
 
     @cached_property
@@ -153,6 +149,7 @@ def build_profile(frame: "pd.DataFrame", contract: Contract, *, scores: Numbers 
         numbers=tuple(_profile_number(number.name, _floats(frame[number.name])) for number in contract.numbers),
         categories=tuple(_profile_category(text.name, _value_counts(frame[text.name])) for text in contract.texts),
         score=None if scores is None else _profile_number(SCORE, np.asarray(scores, dtype=np.float64)),
+        label=None if scores is None else _profile_category(LABEL, _decisions(np.asarray(scores), contract)),
     )
 
 
@@ -163,6 +160,7 @@ def count(profile: Profile, frame: "pd.DataFrame", *, scores: Numbers | None = N
         profile: Of the model in question.
         frame: The window's rows; a feature whose column is absent counts as missing in every row.
         scores: The model's probabilities of these rows; without them, the frame's column "score" if it has one.
+            Its decisions are the frame's column "label".
     """
     if scores is None and SCORE in frame.columns:
         scores = _floats(frame[SCORE])
@@ -183,6 +181,9 @@ def count(profile: Profile, frame: "pd.DataFrame", *, scores: Numbers | None = N
             for category in profile.categories
         },
         score=count_number(profile.score.edges, scores) if counted and profile.score and scores is not None else None,
+        label=count_category(profile.label, _value_counts(frame[LABEL]))
+        if profile.label and LABEL in frame.columns
+        else None,
     )
 
 
@@ -243,6 +244,21 @@ def _floats(column: "pd.Series[Any]") -> Numbers:
 def _value_counts(column: "pd.Series[Any]") -> dict[str, int]:
     counted = column.astype(object).where(column.notna(), "").value_counts()
     return {str(value): int(n) for value, n in counted.items()}
+
+
+def _decisions(scores: Numbers, contract: Contract) -> dict[str, int]:
+    n_positive = int((scores >= contract.threshold).sum())
+    return {contract.negative: len(scores) - n_positive, contract.positive: n_positive}
+
+
+def _category_profile(document: dict[str, Any]) -> CategoryProfile:
+    counts = document["counts"]
+    return CategoryProfile(
+        name=document["name"],
+        frequent=tuple(document["frequent"]),
+        other=tuple(document["other"]),
+        counts=CategoryCounts(**{**counts, "frequent": tuple(counts["frequent"])}),
+    )
 
 
 def _number_profile(document: dict[str, Any]) -> NumberProfile:

@@ -121,3 +121,16 @@ def test_no_row_is_lost_in_slots_or_bins(reference, current):
 def test_null_in_a_nullable_integer_column_is_missing():
     frame = REFERENCE.head(3).assign(amount=pd.array([1, None, 3], dtype="Int64"))
     assert count(build_profile(REFERENCE, SPEC.contract), frame).numbers["amount"].missing == 1
+
+
+def test_decisions_are_counted_beside_the_scores_and_survive_the_document():
+    scores = np.linspace(0, 1, len(REFERENCE))
+    profile = build_profile(REFERENCE, SPEC.contract, scores=scores)
+    negative, positive = SPEC.label.negative, SPEC.label.positive
+    by_label = dict(zip(profile.label.frequent, profile.label.counts.frequent, strict=True))
+    assert by_label == {negative: int((scores < 0.5).sum()), positive: int((scores >= 0.5).sum())}
+    assert Profile.from_dict(json.loads(profile.to_json())) == profile
+    window = REFERENCE.head(3).assign(label=[positive, positive, "other"])
+    counts = count(profile, window).label
+    assert dict(zip(profile.label.frequent, counts.frequent, strict=True)) == {negative: 0, positive: 2}
+    assert counts.unseen == 1
