@@ -1,6 +1,5 @@
 """Adds what calls leave behind to the metrics, many calls at a time: one call pays for one list append."""
 
-from collections import Counter as Counts
 from collections import OrderedDict, defaultdict
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -9,7 +8,7 @@ import numpy as np
 
 from serving.errors import ContractError, ServingError
 from serving.formats.contract import Numbers
-from serving.formats.texts import Texts
+from serving.formats.texts import Texts, counts_of
 from serving.metrics import (
     CONFIDENCES,
     LATENCY,
@@ -98,9 +97,7 @@ def _add_unusual(model: LoadedModel, numbers: Numbers, texts: Sequence[Texts]) -
     for feature, count in zip(model.contract.numbers, missing, strict=True):
         _count_unusual(model.name, feature.name, "missing", count)
     for column, category in enumerate(model.contract.texts):
-        seen = Counts[str]()
-        for columns in texts:
-            seen.update(columns[column].counts())
+        seen = counts_of([columns[column] for columns in texts])
         _count_unusual(model.name, category.name, "missing", seen.pop("", 0))
         if category.categories:  # an open list may name none: then no text is out of it
             unseen = sum(count for text, count in seen.items() if text not in category.categories)

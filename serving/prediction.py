@@ -117,7 +117,7 @@ def _record_of(
     record.entity_keys.extend(call.entity_keys)
     record.numbers = rows.numbers.tobytes()
     if len(scores) == 1:
-        record.texts.extend([values[codes[0]] for values, codes in rows.texts])
+        record.texts.extend([values[0] if len(values) == 1 else values[codes[0]] for values, codes in rows.texts])
     else:
         for values, _ in rows.texts:
             record.texts.extend(values)

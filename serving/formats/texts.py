@@ -3,6 +3,7 @@
 A check, a lookup or a record then costs per value and not per row, and a batch arrives in this form already.
 """
 
+from collections import Counter
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -31,14 +32,6 @@ class TextColumn(NamedTuple):
         occurs = np.bincount(self.codes, minlength=len(self.values)) > 0
         return [value for value, is_used in zip(self.values, occurs.tolist(), strict=True) if is_used]
 
-    def counts(self) -> dict[str, int]:
-        """Return how many rows have each value."""
-        counted: dict[str, int] = {}
-        for value, count in zip(self.values, np.bincount(self.codes, minlength=len(self.values)).tolist(), strict=True):
-            if count:
-                counted[value] = counted.get(value, 0) + count
-        return counted
-
     def texts(self) -> NDArray[np.object_]:
         """Return each row's text, shape (n_rows,)."""
         texts: NDArray[np.object_] = np.array(self.values, dtype=object)[self.codes]
@@ -50,7 +43,7 @@ Texts = tuple[TextColumn, ...]
 
 def row_of(texts: Iterable[str]) -> Texts:
     """Return one row."""
-    return tuple(TextColumn([text], _FIRST) for text in texts)
+    return tuple([TextColumn([text], _FIRST) for text in texts])
 
 
 def column_of(texts: Iterable[str]) -> TextColumn:
@@ -58,6 +51,22 @@ def column_of(texts: Iterable[str]) -> TextColumn:
     places: dict[str, int] = {}
     codes = [places.setdefault(text, len(places)) for text in texts]
     return TextColumn(list(places) or [""], np.array(codes, dtype=np.int32))
+
+
+def counts_of(columns: Iterable[TextColumn]) -> Counter[str]:
+    """Return how many rows of one feature have each text, over the columns of many requests."""
+    alone, others = [], []
+    for column in columns:
+        values, codes = column
+        if len(values) == len(codes) == 1:
+            alone.append(values[0])
+        else:
+            others.append(column)
+    counted = Counter(alone)
+    for values, codes in others:
+        for value, count in zip(values, np.bincount(codes, minlength=len(values)).tolist(), strict=True):
+            counted[value] += count
+    return +counted
 
 
 def columns_of(matrix: TextMatrix) -> Texts:

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.formats.texts import TextColumn, column_of, columns_of, row_of
+from serving.formats.texts import TextColumn, column_of, columns_of, counts_of, row_of
 
 TEXTS = st.lists(st.sampled_from(["aa", "bb", "cc", ""]), max_size=12)
 
@@ -15,14 +15,14 @@ TEXTS = st.lists(st.sampled_from(["aa", "bb", "cc", ""]), max_size=12)
 def test_a_column_gives_back_its_texts(texts: list[str]):
     column = column_of(texts)
     assert column.texts().tolist() == texts
-    assert column.counts() == Counter(texts)
+    assert counts_of([column]) == Counter(texts)
     assert sorted(column.used()) == sorted(set(texts))
 
 
 def test_a_value_that_is_there_twice_or_in_no_row_does_not_count():
     column = TextColumn(["", "aa", "bb", "aa"], np.array([1, 3, 1], dtype=np.uint8))
     assert column.texts().tolist() == ["aa", "aa", "aa"]
-    assert column.counts() == {"aa": 3}
+    assert counts_of([column, *row_of(["aa", "bb"])]) == {"aa": 4, "bb": 1}
     assert column.used() == ["aa", "aa"]
 
 
