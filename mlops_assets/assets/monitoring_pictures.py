@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from mlops_assets.assets.measurements import DriftReport, PerformanceReport
-    from mlops_assets.core.drift import FeatureDrift, WindowDrift
+    from mlops_assets.core.drift import WindowDrift
+    from mlops_assets.core.feature_drift import FeatureDrift
     from mlops_assets.core.performance import Performance
 
 SHOWN_WINDOWS = 26

@@ -3,8 +3,11 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mlops_assets.core.profile import CategoryCounts, CategoryProfile, NumberCounts, NumberProfile
+
+Axis = NDArray[np.int64]
 
 N_BINS = 10
 MISSING, OTHER, UNSEEN = "missing", "other", "unseen"
@@ -47,19 +50,33 @@ class Bins:
         return self.current[-1]
 
 
+def axis(counts: NumberCounts) -> Axis:
+    """Return a number's counts along its whole axis, infinities at the ends, shape (2 n_edges + 3,)."""
+    # fromiter is twice as fast as asarray on a tuple, and 25 features have 100,000 slots in every window.
+    counted = np.empty(len(counts.slots) + 2, dtype=np.int64)
+    counted[1:-1] = np.fromiter(counts.slots, dtype=np.int64, count=len(counts.slots))
+    counted[0], counted[-1] = counts.negative_infinity, counts.positive_infinity
+    return counted
+
+
 def number_bins(profile: NumberProfile, current: NumberCounts) -> Bins:
     """Pool the slots of a number to about ten bins with equal shares of the reference, and one for missing values.
 
     A value that holds a tenth of the reference or more gets a bin of its own, so that a constant or a heap of zeros is
     seen to move to either side. Infinite values are in the outermost bins.
     """
-    last_slots = _bin_ends(np.asarray(profile.counts.slots, dtype=np.int64))
+    return axis_bins(profile, current, axis(profile.counts), axis(current))
+
+
+def axis_bins(profile: NumberProfile, current: NumberCounts, expected: Axis, actual: Axis) -> Bins:
+    """Do what `number_bins` does, for callers that have made both axes already."""
+    last_slots = _bin_ends(expected[1:-1])
     edges, labels = _bounds(profile.edges, last_slots)
     return Bins(
         labels=(*labels, MISSING),
         edges=edges,
-        reference=_pooled(profile.counts, last_slots),
-        current=_pooled(current, last_slots),
+        reference=(*_pooled(expected, last_slots), profile.counts.missing + profile.counts.not_a_number),
+        current=(*_pooled(actual, last_slots), current.missing + current.not_a_number),
     )
 
 
@@ -74,7 +91,7 @@ def category_bins(profile: CategoryProfile, current: CategoryCounts) -> Bins:
     )
 
 
-def _bin_ends(reference: "np.ndarray[tuple[int, ...], np.dtype[np.int64]]") -> list[int]:
+def _bin_ends(reference: Axis) -> list[int]:
     """Return the last slot of every bin."""
     total = int(reference.sum())
     last = len(reference) - 1
@@ -87,13 +104,11 @@ def _bin_ends(reference: "np.ndarray[tuple[int, ...], np.dtype[np.int64]]") -> l
     return sorted(ends | {last})
 
 
-def _pooled(counts: NumberCounts, last_slots: list[int]) -> tuple[int, ...]:
-    slots = np.asarray(counts.slots, dtype=np.int64)
-    starts = [0, *(slot + 1 for slot in last_slots[:-1])]
-    pooled = np.add.reduceat(slots, starts).tolist()
-    pooled[0] += counts.negative_infinity
-    pooled[-1] += counts.positive_infinity
-    return (*pooled, counts.missing + counts.not_a_number)
+def _pooled(counted: Axis, last_slots: list[int]) -> list[int]:
+    """Return the counts of the bins; the first and the last one hold the infinities."""
+    starts = [0, *(slot + 2 for slot in last_slots[:-1])]
+    pooled: list[int] = np.add.reduceat(counted, starts).tolist()
+    return pooled
 
 
 def _bounds(edges: tuple[float, ...], last_slots: list[int]) -> tuple[tuple[float, ...], tuple[str, ...]]:
