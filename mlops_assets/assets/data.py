@@ -1,11 +1,11 @@
 """Stage `data`: source rows, predictions with their labels, and the snapshot that training reads."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 from pydantic import Field
 
-from mlops_assets.assets.attributes import asset_attributes, row_metadata, violation_table
+from mlops_assets.assets.attributes import asset_attributes, feature_table, row_metadata, violation_table
 from mlops_assets.assets.snapshots import (
     LabelledPredictions,
     SourceData,
@@ -15,11 +15,15 @@ from mlops_assets.assets.snapshots import (
     read_or_take_snapshot,
     refuse_superseded,
     store_snapshot,
+    training_input_drift,
 )
 from mlops_assets.errors import ContractViolationError, DataError, LabelHealthError, SupersededError
 from mlops_assets.resources.lake import LakeResource
 from mlops_assets.resources.release_store import ReleaseStoreResource
 from mlops_assets.spec import ModelSpec
+
+if TYPE_CHECKING:
+    from mlops_assets.core.drift import WindowDrift
 
 
 class ReferenceConfig(dg.Config):
@@ -95,6 +99,11 @@ def build_data_assets(spec: ModelSpec) -> list[dg.AssetsDefinition]:
                 blocking=True,
                 description="The same contract as for source rows and requests.",
             ),
+            dg.AssetCheckSpec(
+                "training_input_has_not_drifted",
+                asset=dg.AssetKey([spec.name, "reference_data"]),
+                description="Warns, never blocks: the features against those of the snapshot before.",
+            ),
         ],
     )
     def reference_data(
@@ -129,7 +138,9 @@ def build_data_assets(spec: ModelSpec) -> list[dg.AssetsDefinition]:
         yield dg.AssetCheckResult(
             check_name="snapshot_satisfies_the_contract", passed=True, metadata=violation_table([])
         )
+        drift = training_input_drift(spec, lake.tables, frame)
         stored = store_snapshot(spec, lake.tables, frame, end, config.pinned_version)
+        yield training_input_check(drift)
         yield dg.AssetCheckResult(check_name="labels_are_healthy", passed=True, metadata=health)
         yield dg.MaterializeResult(
             value=stored,
@@ -141,7 +152,21 @@ def build_data_assets(spec: ModelSpec) -> list[dg.AssetsDefinition]:
                 "snapshot_end": end.isoformat(),
                 "rows_from_source": int((frame["taken_from"] == "source").sum()),
                 "rows_from_predictions": int((frame["taken_from"] == "prediction").sum()),
+                **({} if drift is None else {"drift_against_the_snapshot_before": feature_table(drift)}),
             },
         )
 
     return [source_data, labelled_predictions, reference_data]
+
+
+def training_input_check(drift: "WindowDrift | None") -> dg.AssetCheckResult:
+    """Return the outcome of `training_input_has_not_drifted`; a first snapshot passes."""
+    return dg.AssetCheckResult(
+        check_name="training_input_has_not_drifted",
+        passed=drift is None or drift.verdict != "drifted",
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={
+            "verdict": "first snapshot" if drift is None else drift.verdict,
+            "drifted_features": [] if drift is None else list(drift.drifted_features),
+        },
+    )

@@ -5,14 +5,16 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from mlops_assets.assets.attributes import feature_table
 from mlops_assets.core.bins import category_bins, number_bins
+from mlops_assets.core.drift import VOTES_NEEDED
 from mlops_assets.core.profile import CategoryProfile, Counts, Profile
 from mlops_assets.core.schema import binary_labels
 from mlops_assets.core.triggers import accuracy_threshold
 from mlops_assets.lake.metrics import history_of, latest_summaries
 from mlops_assets.lake.tables import Lake
 from mlops_assets.reports import figures, html
-from mlops_assets.spec import ModelSpec
+from mlops_assets.spec import DriftPolicy, ModelSpec
 from serving.formats.release import ReleaseStore
 
 if TYPE_CHECKING:
@@ -48,13 +50,8 @@ def drift_metadata(
         model_version=report.model_version,
         verdict=report.verdict,
         n_rows=report.n_rows,
-        features=[feature_row(feature) for feature in drift.features],
-        thresholds={
-            "p-value after Benjamini-Hochberg": spec.drift.ks_p_value,
-            "population stability index": spec.drift.population_stability_index,
-            "Jensen-Shannon distance": spec.drift.jensen_shannon_distance,
-            "votes needed": spec.drift.votes,
-        },
+        features=[feature_row(feature) for feature in (*drift.features, *drift.predictions)],
+        thresholds=thresholds(spec.drift),
         facts={"generation": report.generation, "reference rows": profile.n_rows},
         pictures=[
             html.Picture(png=distributions, alt="Reference and current distributions, the worst first"),
@@ -199,6 +196,25 @@ def psi_over_time(spec: ModelSpec, lake: Lake) -> bytes:
     )
 
 
+def thresholds(policy: DriftPolicy) -> dict[str, object]:
+    """Return what the policy's rule compares the statistics with."""
+    distance = policy.jensen_shannon_distance
+    if policy.rule == "calibrated":
+        return {
+            "rule": "significant, and one effect large enough",
+            "p-value after Benjamini-Hochberg": policy.false_discovery_rate,
+            "Kolmogorov-Smirnov statistic": policy.ks_statistic,
+            "Cramér's V": policy.cramers_v,
+            "Jensen-Shannon distance": distance,
+        }
+    return {
+        "votes needed": VOTES_NEEDED.get(policy.rule, policy.votes),
+        "p-value after Benjamini-Hochberg": policy.ks_p_value,
+        "population stability index": policy.population_stability_index,
+        "Jensen-Shannon distance": distance,
+    }
+
+
 def feature_row(feature: "FeatureDrift") -> html.FeatureRow:
     """Return one feature as a row of the drift page."""
     return html.FeatureRow(
@@ -216,28 +232,8 @@ def feature_row(feature: "FeatureDrift") -> html.FeatureRow:
         seasonal=feature.seasonal,
         reference_missing_share=feature.missing_share_reference,
         current_missing_share=feature.missing_share_current,
+        note="against the same phase of the season" if feature.reference == "season" else "",
     )
-
-
-def feature_table(drift: "WindowDrift") -> dg.MetadataValue:
-    """Return the statistics of all features as a table, the most drifted first."""
-    ranked = sorted(drift.features, key=lambda f: (not f.drifted, -(f.population_stability_index or 0.0)))
-    records = [
-        dg.TableRecord(
-            {
-                "feature": feature.name,
-                "drifted": feature.drifted,
-                "votes": int(feature.votes),
-                "psi": _rounded(feature.population_stability_index),
-                "js_distance": _rounded(feature.jensen_shannon_distance),
-                "ks_or_cramers_v": _rounded(feature.ks_statistic if feature.kind == "number" else feature.cramers_v),
-                "p_adjusted": _rounded(feature.adjusted_p_value),
-                "seasonal": feature.seasonal,
-            }
-        )
-        for feature in ranked
-    ]
-    return dg.MetadataValue.table(records=records) if records else dg.MetadataValue.text("no features")
 
 
 def histogram(profile: Profile, counts: Counts, feature: "FeatureDrift") -> figures.FeatureHistogram:
@@ -263,7 +259,3 @@ def histogram(profile: Profile, counts: Counts, feature: "FeatureDrift") -> figu
 def _shares(counts: tuple[int, ...]) -> list[float]:
     total = sum(counts)
     return [count / total if total else 0.0 for count in counts]
-
-
-def _rounded(value: float | None) -> float:
-    return -1.0 if value is None else round(float(value), 4)

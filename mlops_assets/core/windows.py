@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from mlops_assets.spec import TrainingPolicy, WindowPolicy
 
+SEASON_CYCLES = 8
 _KEY_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 
 
@@ -39,6 +40,23 @@ def windows_closed(start: datetime, end: datetime, policy: WindowPolicy) -> Iter
     while opened + policy.length <= end:
         yield Window(opened, opened + policy.length)
         opened += policy.length
+
+
+def season_windows(window: Window, season: timedelta, *, since: datetime, until: datetime) -> Iterator[Window]:
+    """Yield the newest `SEASON_CYCLES` windows of the same phase of the season, the newest first.
+
+    Args:
+        window: The one to compare.
+        season: Length of the cycle.
+        since: Windows that end by then have no rows.
+        until: Windows that start after it are too new.
+    """
+    first = max(1, -((until - window.start) // season))
+    for cycle in range(first, first + SEASON_CYCLES):
+        earlier = Window(window.start - cycle * season, window.end - cycle * season)
+        if earlier.end <= since:
+            return
+        yield earlier
 
 
 def snapshot_end(source_end: datetime, watermark: datetime | None, policy: WindowPolicy) -> datetime:
