@@ -81,13 +81,27 @@ def axis_bins(profile: NumberProfile, current: NumberCounts, expected: Axis, act
 
 
 def category_bins(profile: CategoryProfile, current: CategoryCounts) -> Bins:
-    """Return the frequent values, the other known ones, the unseen ones and the missing ones."""
+    """Return the frequent values, the other known ones, the unseen ones and the missing ones.
+
+    The reference has seen all of its own values, so of a long tail every other sample has unseen ones. As many of the
+    reference's rows as the window lets expect, and at most those on values met once, stand with the unseen.
+    """
     reference = profile.counts
+    labels = (*profile.frequent, OTHER, UNSEEN, MISSING)
+    counted = (*current.frequent, current.other, current.unseen, current.missing)
+    n_reference = sum(reference.frequent) + reference.other + reference.unseen + reference.missing
+    as_in_window = round(current.unseen * n_reference / max(sum(counted), 1)) - reference.unseen
+    expected = max(min(as_in_window, profile.n_once, reference.other), 0)
     return Bins(
-        labels=(*profile.frequent, OTHER, UNSEEN, MISSING),
+        labels=labels,
         edges=(),
-        reference=(*reference.frequent, reference.other, reference.unseen, reference.missing),
-        current=(*current.frequent, current.other, current.unseen, current.missing),
+        reference=(
+            *reference.frequent,
+            reference.other - expected,
+            reference.unseen + expected,
+            reference.missing,
+        ),
+        current=counted,
     )
 
 

@@ -165,6 +165,32 @@ def test_a_profile_without_scores_has_no_prediction_drift():
     assert (drift.score, drift.label, drift.predictions) == (None, None, ())
 
 
+def zipf(n_rows: int, *, prefix: str = "value", seed: int) -> np.ndarray:
+    weights = 1 / np.arange(1, 1001)
+    drawn = np.random.default_rng(seed).choice(1000, n_rows, p=weights / weights.sum())
+    return np.array([f"{prefix}-{place}" for place in drawn], dtype=object)
+
+
+def test_a_long_tail_of_categories_always_has_unseen_values_and_is_clean():
+    reference = REFERENCE.assign(city=zipf(5000, seed=1))
+    drift = judge(WINDOW.assign(city=zipf(2000, seed=2)), reference=reference)
+    assert feature(drift, "city").unseen_share > 0.04
+    assert (feature(drift, "city").votes, drift.verdict) == (0, "clean")
+
+
+def test_a_tail_that_is_replaced_by_unseen_values_drifts():
+    reference, city = REFERENCE.assign(city=zipf(5000, seed=1)), zipf(2000, seed=2)
+    known = set(pd.Series(zipf(5000, seed=1)).value_counts().index[:20])
+    renamed = np.where(np.isin(city, list(known)), city, "new")
+    assert feature(judge(WINDOW.assign(city=renamed), reference=reference), "city").votes == 3
+
+
+def test_a_long_tail_against_itself_has_no_drift_at_all():
+    reference = REFERENCE.assign(city=zipf(5000, seed=1))
+    city = feature(judge(reference, reference=reference), "city")
+    assert (city.jensen_shannon_distance, city.cramers_v, city.votes) == (0.0, 0.0, 0)
+
+
 SHIFTS = {"none": 0.0, "trivial": 0.02, "small": 0.2, "large": 1.0}
 """Of a normal number: KS D about 0, 0.008, 0.08, 0.38; JS distance 0, 0.01, 0.08, 0.38; PSI 0, 0, 0.04, 1.0."""
 
