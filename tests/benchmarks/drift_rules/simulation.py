@@ -1,15 +1,16 @@
 """Windows of a stream through the project's own scoring, rules and trigger."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
 from mlops_assets.core.drift import WindowDrift, judge, score_window
+from mlops_assets.core.profile import Counts, Profile
 from mlops_assets.core.triggers import WindowVerdict, decide_drift_retraining
-from mlops_assets.spec import DriftPolicy, DriftRule, RetrainingPolicy
+from mlops_assets.spec import DriftPolicy, DriftRule, Feature, RetrainingPolicy
 from tests.benchmarks.drift_rules.streams import N_FEATURES, STREAMS, WINDOWS_A_DAY, WINDOWS_A_WEEK
 
 RULES: dict[DriftRule, DriftPolicy] = {
@@ -118,7 +119,9 @@ def retrainings(drifted: Iterable[bool], policy: DriftPolicy) -> Iterator[int]:
             yield place
 
 
-def _score(profile, counts, policy, features, *, season=None) -> WindowDrift:
+def _score(
+    profile: Profile, counts: Counts, policy: DriftPolicy, features: Sequence[Feature], *, season: Counts | None = None
+) -> WindowDrift:
     """Score a window, below the minimum of rows too: the table shows why there is one."""
     minimum = min(MINIMUM_ROWS, counts.n_rows)
     return score_window(profile, counts, policy, features, minimum_rows=minimum, season=season)
