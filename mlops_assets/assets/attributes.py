@@ -1,4 +1,4 @@
-"""What every asset of a model says about itself in the UI: group, owners, tags, kinds, columns, counts, drift."""
+"""What every asset of a model says about itself in the UI: group, owners, tags, kinds, columns, counts."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -8,8 +8,6 @@ from mlops_assets.spec import ModelSpec
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from mlops_assets.core.drift import WindowDrift
 
 CODE_VERSION = "1"
 
@@ -56,32 +54,3 @@ def violation_table(cases: list[dict[str, Any]]) -> dict[str, Any]:
         for case in cases[:100]
     ]
     return {"violations": dg.MetadataValue.table(records=records, schema=schema), "violation_count": len(cases)}
-
-
-def feature_table(drift: "WindowDrift") -> dg.MetadataValue:
-    """Return the statistics of all features as a table, the most drifted first; the model's own answers at the end."""
-    ranked = sorted(drift.features, key=lambda f: (not f.drifted, -(f.population_stability_index or 0.0)))
-    records = [
-        dg.TableRecord(
-            {
-                "feature": feature.name,
-                "drifted": feature.drifted,
-                "votes": int(feature.votes),
-                "psi": _rounded(feature.population_stability_index),
-                "js_distance": _rounded(feature.jensen_shannon_distance),
-                "ks_or_cramers_v": _rounded(feature.ks_statistic if feature.kind == "number" else feature.cramers_v),
-                "p_adjusted": _rounded(feature.adjusted_p_value),
-                "wasserstein": _rounded(feature.wasserstein_distance),
-                "missing_share": _rounded(feature.missing_share_current),
-                "unseen_share": _rounded(feature.unseen_share),
-                "counted": feature.counted,
-                "seasonal": feature.seasonal,
-            }
-        )
-        for feature in (*ranked, *drift.predictions)
-    ]
-    return dg.MetadataValue.table(records=records) if records else dg.MetadataValue.text("no features")
-
-
-def _rounded(value: float | None) -> float:
-    return -1.0 if value is None else round(float(value), 4)

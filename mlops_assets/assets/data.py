@@ -1,11 +1,11 @@
 """Stage `data`: source rows, predictions with their labels, and the snapshot that training reads."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import dagster as dg
 from pydantic import Field
 
-from mlops_assets.assets.attributes import asset_attributes, feature_table, row_metadata, violation_table
+from mlops_assets.assets.attributes import asset_attributes, row_metadata, violation_table
 from mlops_assets.assets.snapshots import (
     LabelledPredictions,
     SourceData,
@@ -15,15 +15,12 @@ from mlops_assets.assets.snapshots import (
     read_or_take_snapshot,
     refuse_superseded,
     store_snapshot,
-    training_input_drift,
 )
+from mlops_assets.assets.training_input import training_input_check, training_input_drift, training_input_metadata
 from mlops_assets.errors import ContractViolationError, DataError, LabelHealthError, SupersededError
 from mlops_assets.resources.lake import LakeResource
 from mlops_assets.resources.release_store import ReleaseStoreResource
 from mlops_assets.spec import ModelSpec
-
-if TYPE_CHECKING:
-    from mlops_assets.core.drift import WindowDrift
 
 
 class ReferenceConfig(dg.Config):
@@ -152,21 +149,8 @@ def build_data_assets(spec: ModelSpec) -> list[dg.AssetsDefinition]:
                 "snapshot_end": end.isoformat(),
                 "rows_from_source": int((frame["taken_from"] == "source").sum()),
                 "rows_from_predictions": int((frame["taken_from"] == "prediction").sum()),
-                **({} if drift is None else {"drift_against_the_snapshot_before": feature_table(drift)}),
+                **training_input_metadata(drift),
             },
         )
 
     return [source_data, labelled_predictions, reference_data]
-
-
-def training_input_check(drift: "WindowDrift | None") -> dg.AssetCheckResult:
-    """Return the outcome of `training_input_has_not_drifted`; a first snapshot passes."""
-    return dg.AssetCheckResult(
-        check_name="training_input_has_not_drifted",
-        passed=drift is None or drift.verdict != "drifted",
-        severity=dg.AssetCheckSeverity.WARN,
-        metadata={
-            "verdict": "first snapshot" if drift is None else drift.verdict,
-            "drifted_features": [] if drift is None else list(drift.drifted_features),
-        },
-    )

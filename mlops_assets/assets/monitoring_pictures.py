@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from mlops_assets.assets.attributes import feature_table
 from mlops_assets.core.bins import category_bins, number_bins
 from mlops_assets.core.drift import VOTES_NEEDED
 from mlops_assets.core.profile import CategoryProfile, Counts, Profile
@@ -236,6 +235,31 @@ def feature_row(feature: "FeatureDrift") -> html.FeatureRow:
     )
 
 
+def feature_table(drift: "WindowDrift") -> dg.MetadataValue:
+    """Return the statistics of all features as a table, the most drifted first; the model's own answers at the end."""
+    ranked = sorted(drift.features, key=lambda f: (not f.drifted, -(f.population_stability_index or 0.0)))
+    records = [
+        dg.TableRecord(
+            {
+                "feature": feature.name,
+                "drifted": feature.drifted,
+                "votes": int(feature.votes),
+                "psi": _rounded(feature.population_stability_index),
+                "js_distance": _rounded(feature.jensen_shannon_distance),
+                "ks_or_cramers_v": _rounded(feature.ks_statistic if feature.kind == "number" else feature.cramers_v),
+                "p_adjusted": _rounded(feature.adjusted_p_value),
+                "wasserstein": _rounded(feature.wasserstein_distance),
+                "missing_share": _rounded(feature.missing_share_current),
+                "unseen_share": _rounded(feature.unseen_share),
+                "counted": feature.counted,
+                "seasonal": feature.seasonal,
+            }
+        )
+        for feature in (*ranked, *drift.predictions)
+    ]
+    return dg.MetadataValue.table(records=records) if records else dg.MetadataValue.text("no features")
+
+
 def histogram(profile: Profile, counts: Counts, feature: "FeatureDrift") -> figures.FeatureHistogram:
     """Return one feature's shares in the reference and in the window, on ten quantile bins or the categories."""
     reference = profile.by_name[feature.name]
@@ -259,3 +283,7 @@ def histogram(profile: Profile, counts: Counts, feature: "FeatureDrift") -> figu
 def _shares(counts: tuple[int, ...]) -> list[float]:
     total = sum(counts)
     return [count / total if total else 0.0 for count in counts]
+
+
+def _rounded(value: float | None) -> float:
+    return -1.0 if value is None else round(float(value), 4)

@@ -17,8 +17,6 @@ from serving.formats.release import ReleaseStore
 if TYPE_CHECKING:
     import pandas as pd
 
-    from mlops_assets.core.drift import WindowDrift
-
 
 @dataclass(frozen=True)
 class SourceData:
@@ -195,22 +193,6 @@ def store_snapshot(
     if version is None:
         raise InsufficientDataError(f"{spec.name}: no snapshot was written")
     return ReferenceData(version, content, end, len(frame))
-
-
-def training_input_drift(spec: ModelSpec, lake: Lake, frame: "pd.DataFrame") -> "WindowDrift | None":
-    """Return the drift of a snapshot's features against the newest stored snapshot, or None without one.
-
-    To be asked before the snapshot is stored. Two snapshots share the rows of the time that both cover, so a change
-    looks smaller than it is and p-values are too large: what is found is there.
-    """
-    from mlops_assets.core.drift import score_window
-    from mlops_assets.core.profile import build_profile, count
-
-    if lake.version(spec.name, "reference") is None:
-        return None
-    profile = build_profile(lake.read(spec.name, "reference"), spec.contract)
-    minimum = spec.windows.minimum_rows
-    return score_window(profile, count(profile, frame), spec.drift, spec.features, minimum_rows=minimum)
 
 
 def check_label_health(labels: "pd.Series[str]", policy: TrainingPolicy) -> dict[str, float]:
