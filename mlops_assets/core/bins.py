@@ -1,6 +1,8 @@
 """One feature of the reference and of a window in the same few bins: what PSI, JS and the histograms are made of."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,24 +61,60 @@ def axis(counts: NumberCounts) -> Axis:
     return counted
 
 
+@dataclass(frozen=True)
+class NumberReference:
+    """One number of the reference, made ready for many windows.
+
+    Attributes:
+        axis: Its counts, as `axis` returns them.
+        places: Its edges.
+        last_slots: The last slot of every bin.
+        labels: One per bin, the missing one included.
+        bounds: Around all bins but the missing one.
+        pooled: Its counts in the bins.
+    """
+
+    axis: Axis
+    places: NDArray[np.float64]
+    last_slots: tuple[int, ...]
+    labels: tuple[str, ...]
+    bounds: tuple[float, ...]
+    pooled: tuple[int, ...]
+
+
+@lru_cache(maxsize=256)
+def number_reference(profile: NumberProfile) -> NumberReference:
+    """Make one number of a profile ready; a profile meets many windows, in a replay thousands."""
+    counted = axis(profile.counts)
+    last_slots = _bin_ends(counted[1:-1])
+    bounds, labels = _bounds(profile.edges, last_slots)
+    return NumberReference(
+        axis=counted,
+        places=np.asarray(profile.edges, dtype=np.float64),
+        last_slots=tuple(last_slots),
+        labels=(*labels, MISSING),
+        bounds=bounds,
+        pooled=(*_pooled(counted, last_slots), profile.counts.missing + profile.counts.not_a_number),
+    )
+
+
 def number_bins(profile: NumberProfile, current: NumberCounts) -> Bins:
     """Pool the slots of a number to about ten bins with equal shares of the reference, and one for missing values.
 
     A value that holds a tenth of the reference or more gets a bin of its own, so that a constant or a heap of zeros is
     seen to move to either side. Infinite values are in the outermost bins.
     """
-    return axis_bins(profile, current, axis(profile.counts), axis(current))
+    return axis_bins(number_reference(profile), current, axis(current))
 
 
-def axis_bins(profile: NumberProfile, current: NumberCounts, expected: Axis, actual: Axis) -> Bins:
-    """Do what `number_bins` does, for callers that have made both axes already."""
-    last_slots = _bin_ends(expected[1:-1])
-    edges, labels = _bounds(profile.edges, last_slots)
+def axis_bins(reference: NumberReference, current: NumberCounts, counted: Axis) -> Bins:
+    """Do what `number_bins` does, for callers that have made the window's axis already."""
+    missing = current.missing + current.not_a_number
     return Bins(
-        labels=(*labels, MISSING),
-        edges=edges,
-        reference=(*_pooled(expected, last_slots), profile.counts.missing + profile.counts.not_a_number),
-        current=(*_pooled(actual, last_slots), current.missing + current.not_a_number),
+        labels=reference.labels,
+        edges=reference.bounds,
+        reference=reference.pooled,
+        current=(*_pooled(counted, reference.last_slots), missing),
     )
 
 
@@ -118,7 +156,7 @@ def _bin_ends(reference: Axis) -> list[int]:
     return sorted(ends | {last})
 
 
-def _pooled(counted: Axis, last_slots: list[int]) -> list[int]:
+def _pooled(counted: Axis, last_slots: Sequence[int]) -> list[int]:
     """Return the counts of the bins; the first and the last one hold the infinities."""
     starts = [0, *(slot + 2 for slot in last_slots[:-1])]
     pooled: list[int] = np.add.reduceat(counted, starts).tolist()

@@ -6,7 +6,7 @@ What can not be computed (an empty sample, a feature without a value, a referenc
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from mlops_assets.core.bins import Bins, axis, axis_bins, category_bins
+from mlops_assets.core.bins import Bins, axis, axis_bins, category_bins, number_reference
 from mlops_assets.core.profile import CategoryCounts, CategoryProfile, NumberCounts, NumberProfile
 from mlops_assets.core.statistics import (
     chi_square,
@@ -73,9 +73,9 @@ class FeatureDrift:
 
 def number_drift(profile: NumberProfile, current: NumberCounts) -> FeatureDrift:
     """Return the statistics of one number, not adjusted and not judged."""
-    expected, actual = axis(profile.counts), axis(current)
-    bins = axis_bins(profile, current, expected, actual)
-    statistic, p_value = kolmogorov_smirnov(expected, actual)
+    reference, actual = number_reference(profile), axis(current)
+    bins = axis_bins(reference, current, actual)
+    statistic, p_value = kolmogorov_smirnov(reference.axis, actual)
     inside = int(actual[2:-2].sum())
     return FeatureDrift(
         name=profile.name,
@@ -83,7 +83,7 @@ def number_drift(profile: NumberProfile, current: NumberCounts) -> FeatureDrift:
         ks_statistic=statistic,
         p_value=p_value,
         missing_p_value=_missing_p_value(bins),
-        wasserstein_distance=wasserstein_distance(profile.edges, expected[1:-1], actual[1:-1]),
+        wasserstein_distance=wasserstein_distance(reference.places, reference.axis[1:-1], actual[1:-1]),
         unseen_share=_share(bins.n_current - bins.missing_current - inside, bins.n_current),
         **_shared_statistics(bins),
     )

@@ -15,7 +15,7 @@ from rich.progress import Progress
 from mlops_assets.cli import interruption
 from tests.benchmarks.drift_rules.report import LIBRARIES, NAME, detections, false_alarms, figures_of, tables
 from tests.benchmarks.drift_rules.simulation import REFERENCE_WEEKS, Block, Run, delays_of, verdicts_of
-from tests.benchmarks.drift_rules.streams import STREAMS, WINDOWS_A_WEEK
+from tests.benchmarks.drift_rules.streams import STREAMS, WINDOWS_A_DAY, WINDOWS_A_WEEK
 from tests.benchmarks.page import about, write_section
 
 ROOT = Path(__file__).parents[3]
@@ -53,14 +53,18 @@ def main() -> int:
 
 
 def plan(*, quick: bool) -> tuple[list[Block], list[Run]]:
-    """Return what is simulated: 52 weeks of every stream at 1000 rows, one week at other sizes, and the shifts."""
-    n_blocks = 1 if quick else 13
-    length = WINDOWS_A_WEEK if quick else REFERENCE_WEEKS * WINDOWS_A_WEEK
-    blocks = [Block(stream, 1000, number, length) for stream in STREAMS for number in range(n_blocks)]
+    """Return what is simulated: 52 weeks of the promised streams at 1000 rows, one week of the rest, and the shifts."""
+    length, n_blocks, n_runs = (WINDOWS_A_WEEK, 1, 25) if quick else (REFERENCE_WEEKS * WINDOWS_A_WEEK, 13, 200)
+    promised = [stream for stream in STREAMS if stream != "autocorrelated"]
+    blocks = [Block(stream, 1000, number, length) for stream in promised for number in range(n_blocks)]
+    blocks += [Block("autocorrelated", 1000, 0, WINDOWS_A_WEEK)]
     blocks += [Block("daily cycle", 1000, 0, WINDOWS_A_WEEK, matched=False)]
     sizes = () if quick else (200, 10_000, 100_000)
-    blocks += [Block(stream, n_rows, 0, WINDOWS_A_WEEK) for n_rows in sizes for stream in STREAMS]
-    n_runs = 25 if quick else 200
+    blocks += [
+        Block(stream, n_rows, 0, WINDOWS_A_DAY if n_rows > 10_000 else WINDOWS_A_WEEK)
+        for n_rows in sizes
+        for stream in promised
+    ]
     runs = [Run(n_rows, shift, number) for shift in SHIFTS for n_rows in (1000, *sizes[1:]) for number in range(n_runs)]
     return blocks, runs
 

@@ -129,8 +129,7 @@ class Stream:
             reference = profile.by_name[feature.name]
             if isinstance(column, NumberColumn):
                 assert isinstance(reference, NumberProfile)
-                drawn = generator.multinomial(n_rows, _slot_shares(column, reference.edges, level))
-                numbers[feature.name] = NumberCounts(tuple(drawn.tolist()))
+                numbers[feature.name] = _drawn(generator, n_rows, _slot_shares(column, reference.edges, level))
             else:
                 assert isinstance(reference, CategoryProfile)
                 drawn = generator.multinomial(n_rows, column.shares(reference)).tolist()
@@ -151,6 +150,13 @@ class Stream:
             return pd.DataFrame(values, columns=self.spec.feature_names)
         columns = zip(self.spec.features, self.columns, levels.T, strict=True)
         return pd.DataFrame({feature.name: column.draw(generator, of_rows) for feature, column, of_rows in columns})
+
+
+def _drawn(generator: np.random.Generator, n_rows: int, shares: NDArray[np.float64]) -> NumberCounts:
+    possible = np.flatnonzero(shares)
+    slots = np.zeros(len(shares), dtype=np.int64)
+    slots[possible] = generator.multinomial(n_rows, shares[possible])
+    return NumberCounts(tuple(slots.tolist()))
 
 
 @lru_cache(maxsize=2000)

@@ -126,6 +126,6 @@ def test_the_plan_holds_a_year_of_every_promised_stream():
     weeks = dict.fromkeys(STREAMS, 0.0)
     for block in blocks:
         weeks[block.stream] += block.n_windows / 168 if block.n_rows == 1000 and block.matched else 0
-    assert set(weeks.values()) == {52}
+    assert weeks == {stream: 1 if stream == "autocorrelated" else 52 for stream in STREAMS}
     assert {title.split(",")[0] for title in PROMISED_STREAMS} == set(STREAMS) - {"autocorrelated"}
     assert len({run for run in runs if run.shift == 0.5 and run.n_rows == 1000}) == 200
