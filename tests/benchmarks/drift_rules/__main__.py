@@ -2,11 +2,12 @@
 
 import argparse
 import json
+import multiprocessing
 import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing.pool import Pool
 from pathlib import Path
 from typing import Any
 
@@ -32,15 +33,13 @@ def main() -> int:
     interruption.listen()
     facts = about(NAME, LIBRARIES)
     blocks, runs = plan(quick=quick)
-    workers = len(os.sched_getaffinity(0))
-    with ProcessPoolExecutor(workers, initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN)) as pool:
-        try:
+    try:
+        with multiprocessing.Pool(len(os.sched_getaffinity(0)), _ignore_interruptions) as pool:
             verdicts = _simulated(pool, verdicts_of, blocks, "stable streams")
             delays = _simulated(pool, delays_of, runs, "shifted streams")
-        except KeyboardInterrupt:
-            pool.shutdown(cancel_futures=True)
-            print(f"{NAME}: interrupted; nothing is written", file=sys.stderr)
-            return 1
+    except KeyboardInterrupt:
+        print(f"{NAME}: interrupted; nothing is written", file=sys.stderr)
+        return 1
     alarms, found = false_alarms(verdicts), detections(delays)
     figures = figures_of(alarms, found)
     document = {"figures": figures, "about": facts, "false_alarms": alarms, "detections": found}
@@ -69,15 +68,16 @@ def plan(*, quick: bool) -> tuple[list[Block], list[Run]]:
     return blocks, runs
 
 
-def _simulated(
-    pool: ProcessPoolExecutor, simulate: Callable[[Any], Any], tasks: Sequence[Any], what: str
-) -> dict[Any, Any]:
-    futures = {pool.submit(simulate, task): task for task in tasks}
+def _simulated(pool: Pool, simulate: Callable[[Any], Any], tasks: Sequence[Any], what: str) -> dict[Any, Any]:
     with Progress() as progress:
-        bar = progress.add_task(what, total=len(tasks))
-        for _ in as_completed(futures):
-            progress.advance(bar)
-    return {task: future.result() for future, task in futures.items()}
+        results = progress.track(pool.imap(simulate, tasks), total=len(tasks), description=what)
+        return dict(zip(tasks, results, strict=True))
+
+
+def _ignore_interruptions() -> None:
+    """Leave Ctrl-C to the parent, which ends the pool; and let it end us."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 if __name__ == "__main__":
