@@ -1,11 +1,12 @@
 """The one declaration per model: everything else (assets, checks, sensors, schedule, API) is generated from it."""
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 from mlops_assets.errors import SpecError
 from serving.formats.contract import Contract, NumberFeature, TextFeature
@@ -19,11 +20,18 @@ _TAG = re.compile(r"[A-Za-z0-9_.-]{1,63}")
 
 Metric = Literal["accuracy", "log_loss", "auc"]
 Algorithm = Literal["logistic_regression", "random_forest", "hist_gradient_boosting"]
+DriftRule = Literal["vote", "calibrated", "any", "all"]
+Seasonality = Literal["matched", "count"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Number:
-    """A numeric feature. The range says what is possible, not what was seen."""
+    """A numeric feature. The range says what is possible, not what was seen.
+
+    Attributes:
+        counts_for_drift: Whether it decides about windows; otherwise its drift is only reported.
+        seasonal: Whether it follows the season that `DriftPolicy` names.
+    """
 
     name: str
     minimum: float | None = None
@@ -37,7 +45,7 @@ class Number:
 
 @dataclass(frozen=True, kw_only=True)
 class Category:
-    """A categorical feature; an `open` list admits values that are not in it."""
+    """A categorical feature; an `open` list admits values that are not in it. Drift as in `Number`."""
 
     name: str
     categories: tuple[str, ...] = ()
@@ -49,6 +57,18 @@ class Category:
 
 
 Feature = Number | Category
+
+_DRIFT_BOUNDS: dict[str, tuple[float, float]] = {
+    "ks_p_value": (0, 1),
+    "population_stability_index": (0, math.inf),
+    "jensen_shannon_distance": (0, 1),
+    "votes": (1, 3),
+    "false_discovery_rate": (0, 1),
+    "ks_statistic": (0, 1),
+    "cramers_v": (0, 1),
+    "drifted_share": (0, 1),
+    "consecutive_windows": (1, math.inf),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,20 +102,46 @@ class WindowPolicy:
 class DriftPolicy:
     """When a feature and a window count as drifted, and how many windows in a row ask for retraining.
 
+    The rules, for one feature:
+
+    - "vote": at least `votes` of three methods exceed their threshold: a test, PSI, Jensen-Shannon distance.
+    - "any" and "all": one and three of them.
+    - "calibrated": the test is significant at `false_discovery_rate`, and the effect is large enough: `ks_statistic`
+      for a number, `cramers_v` for a category, or the Jensen-Shannon distance for either.
+
+    The test is Kolmogorov-Smirnov for a number (its missing values apart) and chi-square for a category, corrected by
+    Benjamini-Hochberg over all features that count. How often each rule is wrong is in `docs/benchmarks.md`.
+
     Attributes:
-        ks_p_value: Kolmogorov-Smirnov (numbers) or chi-square (categories) p-value after Benjamini-Hochberg.
+        rule: How one feature is judged.
+        ks_p_value: Of the test, after correction; not used by "calibrated".
         population_stability_index: PSI in nats, on the ten quantile bins of the reference.
         jensen_shannon_distance: Distance, base 2, 0 to 1.
-        votes: How many of the three must exceed their threshold.
-        drifted_share: A window is drifted if more than this share of the counted features is; 0 means any feature.
+        votes: How many of the three must exceed their threshold; used by "vote" alone.
+        false_discovery_rate: Of the test, after correction; used by "calibrated" alone.
+        ks_statistic: Smallest effect of a number, 0 to 1; used by "calibrated" alone.
+        cramers_v: Smallest effect of a category, 0 to 1; used by "calibrated" alone.
+        drifted_share: A window is drifted if more than this share of the features that count is; 0 means any feature.
+        decisive_features: The only features that count; empty: all that have `counts_for_drift`.
+        seasonal: "matched" compares features declared seasonal with rows of the same phase of the season, as far as
+            history holds `WindowPolicy.minimum_rows` of them, and otherwise reports without counting them. "count"
+            treats them like every other feature: the change of seasons is drift then, and asks for retraining.
+        season: Length of the cycle: a whole number of windows, more than one. 364 days keep the days of the week.
         consecutive_windows: Drifted windows in a row that ask for one retraining.
     """
 
+    rule: DriftRule = "vote"
     ks_p_value: float = 0.05
     population_stability_index: float = 0.2
     jensen_shannon_distance: float = 0.1
     votes: int = 2
+    false_discovery_rate: float = 0.01
+    ks_statistic: float = 0.05
+    cramers_v: float = 0.1
     drifted_share: float = 0.0
+    decisive_features: tuple[str, ...] = ()
+    seasonal: Seasonality = "matched"
+    season: timedelta = timedelta(days=364)
     consecutive_windows: int = 3
 
 
@@ -229,6 +275,26 @@ class ModelSpec:
         for feature in self.features:
             if isinstance(feature, Category) and not feature.categories and not feature.open:
                 raise SpecError(f"{self.name}: {feature.name!r} has no categories; list them or say open=True")
+        self._refuse_bad_drift_policy()
+
+    def _refuse_bad_drift_policy(self) -> None:
+        policy, length = self.drift, self.windows.length
+        choices = {"rule": get_args(DriftRule), "seasonal": get_args(Seasonality)}
+        for name, known in choices.items():
+            if getattr(policy, name) not in known:
+                raise SpecError(
+                    f"{self.name}: drift.{name} is {getattr(policy, name)!r}; use one of {', '.join(known)}"
+                )
+        for name, (low, high) in _DRIFT_BOUNDS.items():
+            if not low <= getattr(policy, name) <= high:
+                raise SpecError(f"{self.name}: drift.{name} is {getattr(policy, name)}; it must be {low:g} to {high:g}")
+        counting = [feature.name for feature in self.features if feature.counts_for_drift]
+        for name in policy.decisive_features:
+            if name not in counting:
+                raise SpecError(f"{self.name}: drift.decisive_features names {name!r}, which is no feature that counts")
+        matched = policy.seasonal == "matched" and any(feature.seasonal for feature in self.features)
+        if matched and (policy.season <= length or policy.season % length):
+            raise SpecError(f"{self.name}: drift.season must be a whole number of windows of {length}, more than one")
 
     @cached_property
     def numbers(self) -> tuple[Number, ...]:

@@ -16,6 +16,7 @@ from mlops_assets.assets.snapshots import (
     refuse_superseded,
     store_snapshot,
 )
+from mlops_assets.assets.training_input import training_input_check, training_input_drift, training_input_metadata
 from mlops_assets.errors import ContractViolationError, DataError, LabelHealthError, SupersededError
 from mlops_assets.resources.lake import LakeResource
 from mlops_assets.resources.release_store import ReleaseStoreResource
@@ -95,6 +96,11 @@ def build_data_assets(spec: ModelSpec) -> list[dg.AssetsDefinition]:
                 blocking=True,
                 description="The same contract as for source rows and requests.",
             ),
+            dg.AssetCheckSpec(
+                "training_input_has_not_drifted",
+                asset=dg.AssetKey([spec.name, "reference_data"]),
+                description="Warns, never blocks: the features against those of the snapshot before.",
+            ),
         ],
     )
     def reference_data(
@@ -129,7 +135,9 @@ def build_data_assets(spec: ModelSpec) -> list[dg.AssetsDefinition]:
         yield dg.AssetCheckResult(
             check_name="snapshot_satisfies_the_contract", passed=True, metadata=violation_table([])
         )
+        drift = training_input_drift(spec, lake.tables, frame)
         stored = store_snapshot(spec, lake.tables, frame, end, config.pinned_version)
+        yield training_input_check(drift)
         yield dg.AssetCheckResult(check_name="labels_are_healthy", passed=True, metadata=health)
         yield dg.MaterializeResult(
             value=stored,
@@ -141,6 +149,7 @@ def build_data_assets(spec: ModelSpec) -> list[dg.AssetsDefinition]:
                 "snapshot_end": end.isoformat(),
                 "rows_from_source": int((frame["taken_from"] == "source").sum()),
                 "rows_from_predictions": int((frame["taken_from"] == "prediction").sum()),
+                **training_input_metadata(drift),
             },
         )
 

@@ -65,35 +65,47 @@ def window_predictions(spec: ModelSpec, lake: LakeResource, window: Window) -> "
     return labelled_predictions(lake.tables, spec, versions, start=window.start, end=window.end)
 
 
-def measure_drift(spec: ModelSpec, bundle: Bundle, frame: "pd.DataFrame") -> "tuple[Profile, Counts, WindowDrift]":
-    """Count a window on the bundle's profile and score the counts."""
+def measure_drift(
+    spec: ModelSpec, bundle: Bundle, frame: "pd.DataFrame", *, season: "Counts | None" = None
+) -> "tuple[Profile, Counts, WindowDrift]":
+    """Count a window on the bundle's profile and score the counts.
+
+    Args:
+        spec: Its policy and features.
+        bundle: Holds the profile.
+        frame: The window's unique predictions.
+        season: What seasonal features are compared with (`mlops_assets.assets.seasons`).
+    """
     from mlops_assets.core.drift import score_window
     from mlops_assets.core.profile import Profile, count
 
     profile = Profile.from_dict(bundle.profile)
     counts = count(profile, frame)
-    return (
-        profile,
-        counts,
-        score_window(profile, counts, spec.drift, spec.features, minimum_rows=spec.windows.minimum_rows),
-    )
+    minimum = spec.windows.minimum_rows
+    drift = score_window(profile, counts, spec.drift, spec.features, minimum_rows=minimum, season=season)
+    return profile, counts, drift
 
 
 def store_drift(
     spec: ModelSpec, lake: LakeResource, window: Window, release: Release, bundle: Bundle, drift: "WindowDrift"
 ) -> None:
-    """Append the window's statistics to the lake."""
+    """Append the window's statistics to the lake: of every feature, and of the model's score and label."""
     rows = []
-    for feature in drift.features:
+    for feature in (*drift.features, *drift.predictions):
         measured = {
             "kolmogorov_smirnov": (feature.ks_statistic, feature.adjusted_p_value),
+            "cramers_v": (feature.cramers_v, feature.adjusted_p_value),
             "population_stability_index": (feature.population_stability_index, None),
             "jensen_shannon_distance": (feature.jensen_shannon_distance, None),
+            "wasserstein_distance": (feature.wasserstein_distance, None),
+            "missing_share_change": (feature.missing_share_change, feature.adjusted_missing_p_value),
+            "unseen_share": (feature.unseen_share, None),
             "votes": (float(feature.votes), None),
         }
         rows += [
             {"subject": feature.name, "method": method, "value": value, "p_value": p_value, "flag": feature.drifted}
             for method, (value, p_value) in measured.items()
+            if value is not None
         ]
     store_report(
         lake.tables,
@@ -107,6 +119,7 @@ def store_drift(
             "verdict": drift.verdict,
             "n_rows": drift.n_rows,
             "drifted_features": list(drift.drifted_features),
+            "drifted_predictions": [prediction.name for prediction in drift.predictions if prediction.drifted],
         },
     )
 

@@ -15,6 +15,7 @@ from mlops_assets.assets.measurements import (
     store_performance,
     window_predictions,
 )
+from mlops_assets.assets.seasons import season_counts
 from mlops_assets.core.triggers import accuracy_threshold
 from mlops_assets.core.windows import window_of_key
 from mlops_assets.errors import DataError
@@ -56,8 +57,9 @@ def build_monitoring_assets(spec: ModelSpec) -> list[dg.AssetsDefinition]:
     ) -> Any:
         """One monitoring window's features against the profile inside the *production* bundle.
 
-        A feature has drifted if enough of Kolmogorov-Smirnov (Benjamini-Hochberg), population stability index and
-        Jensen-Shannon distance say so. A window with too few rows is neither drifted nor clean.
+        A feature has drifted if the spec's rule says so: by default if two of Kolmogorov-Smirnov or chi-square
+        (Benjamini-Hochberg), population stability index and Jensen-Shannon distance do. A window with too few rows is
+        neither drifted nor clean. The model's score and label are measured beside the features and do not count.
         """
         from mlops_assets.assets.monitoring_pictures import drift_metadata
 
@@ -65,7 +67,8 @@ def build_monitoring_assets(spec: ModelSpec) -> list[dg.AssetsDefinition]:
         try:
             release, bundle = production(releases, spec)
             frame = window_predictions(spec, lake, window)
-            profile, counts, drift = measure_drift(spec, bundle, frame)
+            season = season_counts(spec, lake.tables, window, bundle)
+            profile, counts, drift = measure_drift(spec, bundle, frame, season=season)
         except DataError as error:
             raise dg.Failure(str(error), allow_retries=False) from None
         store_drift(spec, lake, window, release, bundle, drift)

@@ -6,20 +6,22 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from mlops_assets.core.bins import category_bins, number_bins
+from mlops_assets.core.drift import VOTES_NEEDED
 from mlops_assets.core.profile import CategoryProfile, Counts, Profile
 from mlops_assets.core.schema import binary_labels
 from mlops_assets.core.triggers import accuracy_threshold
 from mlops_assets.lake.metrics import history_of, latest_summaries
 from mlops_assets.lake.tables import Lake
 from mlops_assets.reports import figures, html
-from mlops_assets.spec import ModelSpec
+from mlops_assets.spec import DriftPolicy, ModelSpec
 from serving.formats.release import ReleaseStore
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from mlops_assets.assets.measurements import DriftReport, PerformanceReport
-    from mlops_assets.core.drift import FeatureDrift, WindowDrift
+    from mlops_assets.core.drift import WindowDrift
+    from mlops_assets.core.feature_drift import FeatureDrift
     from mlops_assets.core.performance import Performance
 
 SHOWN_WINDOWS = 26
@@ -47,13 +49,8 @@ def drift_metadata(
         model_version=report.model_version,
         verdict=report.verdict,
         n_rows=report.n_rows,
-        features=[feature_row(feature) for feature in drift.features],
-        thresholds={
-            "p-value after Benjamini-Hochberg": spec.drift.ks_p_value,
-            "population stability index": spec.drift.population_stability_index,
-            "Jensen-Shannon distance": spec.drift.jensen_shannon_distance,
-            "votes needed": spec.drift.votes,
-        },
+        features=[feature_row(feature) for feature in (*drift.features, *drift.predictions)],
+        thresholds=thresholds(spec.drift),
         facts={"generation": report.generation, "reference rows": profile.n_rows},
         pictures=[
             html.Picture(png=distributions, alt="Reference and current distributions, the worst first"),
@@ -198,6 +195,25 @@ def psi_over_time(spec: ModelSpec, lake: Lake) -> bytes:
     )
 
 
+def thresholds(policy: DriftPolicy) -> dict[str, object]:
+    """Return what the policy's rule compares the statistics with."""
+    distance = policy.jensen_shannon_distance
+    if policy.rule == "calibrated":
+        return {
+            "rule": "significant, and one effect large enough",
+            "p-value after Benjamini-Hochberg": policy.false_discovery_rate,
+            "Kolmogorov-Smirnov statistic": policy.ks_statistic,
+            "Cramér's V": policy.cramers_v,
+            "Jensen-Shannon distance": distance,
+        }
+    return {
+        "votes needed": VOTES_NEEDED.get(policy.rule, policy.votes),
+        "p-value after Benjamini-Hochberg": policy.ks_p_value,
+        "population stability index": policy.population_stability_index,
+        "Jensen-Shannon distance": distance,
+    }
+
+
 def feature_row(feature: "FeatureDrift") -> html.FeatureRow:
     """Return one feature as a row of the drift page."""
     return html.FeatureRow(
@@ -215,11 +231,12 @@ def feature_row(feature: "FeatureDrift") -> html.FeatureRow:
         seasonal=feature.seasonal,
         reference_missing_share=feature.missing_share_reference,
         current_missing_share=feature.missing_share_current,
+        note="against the same phase of the season" if feature.reference == "season" else "",
     )
 
 
 def feature_table(drift: "WindowDrift") -> dg.MetadataValue:
-    """Return the statistics of all features as a table, the most drifted first."""
+    """Return the statistics of all features as a table, the most drifted first; the model's own answers at the end."""
     ranked = sorted(drift.features, key=lambda f: (not f.drifted, -(f.population_stability_index or 0.0)))
     records = [
         dg.TableRecord(
@@ -231,10 +248,14 @@ def feature_table(drift: "WindowDrift") -> dg.MetadataValue:
                 "js_distance": _rounded(feature.jensen_shannon_distance),
                 "ks_or_cramers_v": _rounded(feature.ks_statistic if feature.kind == "number" else feature.cramers_v),
                 "p_adjusted": _rounded(feature.adjusted_p_value),
+                "wasserstein": _rounded(feature.wasserstein_distance),
+                "missing_share": _rounded(feature.missing_share_current),
+                "unseen_share": _rounded(feature.unseen_share),
+                "counted": feature.counted,
                 "seasonal": feature.seasonal,
             }
         )
-        for feature in ranked
+        for feature in (*ranked, *drift.predictions)
     ]
     return dg.MetadataValue.table(records=records) if records else dg.MetadataValue.text("no features")
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from mlops_assets.assets.attributes import asset_attributes
+from mlops_assets.assets.importances import compare_importances, importance_metadata
 from mlops_assets.assets.training import TrainedModel
 from mlops_assets.core.windows import holdout_start
 from mlops_assets.errors import DataError, MlopsError, SupersededError
@@ -22,6 +23,7 @@ from serving.formats.release import Deployed, Release, ReleaseStore, Routing
 if TYPE_CHECKING:
     import pandas as pd
 
+    from mlops_assets.core.importances import ImportanceDrift
     from serving.formats.contract import Numbers
 
 
@@ -34,6 +36,7 @@ class ModelEvaluation:
     verdict: str
     reason: str
     evidence: dict[str, Any]
+    importances: "ImportanceDrift | None" = None
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,7 @@ def build_release_assets(spec: ModelSpec) -> list[dg.AssetsDefinition]:
         """Champion and challenger scored now, on the same hold-out, with the constant predictor beside them.
 
         The hold-out is the newest part of the snapshot, and later than every row that either model was fitted or
-        tuned on.
+        tuned on. How differently the two rank the features there is shown and decides nothing.
         """
         try:
             evaluation = evaluate_candidate(spec, lake.tables, releases.store, trained_model)
@@ -76,6 +79,7 @@ def build_release_assets(spec: ModelSpec) -> list[dg.AssetsDefinition]:
                 "evidence": dg.MetadataValue.json(evaluation.evidence),
                 "challenger_version": trained_model.version,
                 "champion_generation": evaluation.against_generation,
+                **importance_metadata(evaluation.importances),
             },
         )
 
@@ -174,6 +178,7 @@ def evaluate_candidate(spec: ModelSpec, lake: Lake, store: ReleaseStore, trained
         verdict=decision.verdict,
         reason=decision.reason,
         evidence=evidence,
+        importances=None if champion is None else compare_importances(spec, store, trained.bundle, champion, holdout),
     )
 
 

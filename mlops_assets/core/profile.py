@@ -76,12 +76,22 @@ class NumberProfile:
 
 @dataclass(frozen=True, slots=True)
 class CategoryProfile:
-    """One category in the reference: its most frequent values, the other values, and its counts."""
+    """One category in the reference: its most frequent values, the other values, and its counts.
+
+    Attributes:
+        name: The feature.
+        frequent: Its most frequent values.
+        other: The other values, as far as they are known.
+        counts: Of the reference.
+        n_once: How many values the reference has exactly once. That over its rows is the share of unseen values to be
+            expected in other rows of the same distribution (Good, 1953, The population frequencies of species).
+    """
 
     name: str
     frequent: tuple[str, ...]
     other: tuple[str, ...]
     counts: CategoryCounts
+    n_once: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,7 +244,8 @@ def _profile_category(name: str, value_counts: dict[str, int]) -> CategoryProfil
     by_frequency = sorted((value for value in value_counts if value), key=lambda value: (-value_counts[value], value))
     frequent, other = by_frequency[:N_FREQUENT_CATEGORIES], by_frequency[N_FREQUENT_CATEGORIES:N_KNOWN_CATEGORIES]
     profile = CategoryProfile(name, tuple(frequent), tuple(other), CategoryCounts(()))
-    return CategoryProfile(name, profile.frequent, profile.other, count_category(profile, value_counts))
+    n_once = sum(value_counts[value] == 1 for value in by_frequency)
+    return CategoryProfile(name, profile.frequent, profile.other, count_category(profile, value_counts), n_once)
 
 
 def _floats(column: "pd.Series[Any]") -> Numbers:
@@ -258,6 +269,7 @@ def _category_profile(document: dict[str, Any]) -> CategoryProfile:
         frequent=tuple(document["frequent"]),
         other=tuple(document["other"]),
         counts=CategoryCounts(**{**counts, "frequent": tuple(counts["frequent"])}),
+        n_once=document.get("n_once", 0),
     )
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal, cast
 import numpy as np
 
 from mlops_assets.core.conversion import parity, to_onnx
+from mlops_assets.core.importances import Classifier
 from mlops_assets.core.performance import Performance, evaluate, row_log_losses
 from mlops_assets.core.pipelines import DEFAULTS, Params, empty_columns, make_pipeline, one_thread, suggest_params
 from mlops_assets.core.splits import (
@@ -162,12 +163,12 @@ def fit_final(found: SearchResult, train: "pd.DataFrame", validation: "pd.DataFr
 
 
 def permutation_importances(
-    pipeline: "Pipeline", frame: "pd.DataFrame", spec: ModelSpec, *, repeats: int = 3, maximum_rows: int = 2000
+    pipeline: Classifier, frame: "pd.DataFrame", spec: ModelSpec, *, repeats: int = 3, maximum_rows: int = 2000
 ) -> dict[str, float]:
     """Return by how much the log loss rises when one feature's values are shuffled.
 
     Args:
-        pipeline: A fitted pipeline.
+        pipeline: A fitted pipeline, or what answers like one.
         frame: Rows it is judged on; the newest `maximum_rows` labeled ones are used.
         spec: Names the features and the seed.
         repeats: Shuffles per feature, averaged.

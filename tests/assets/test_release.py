@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from mlops_assets.assets.importances import compare_importances, importance_metadata
 from mlops_assets.assets.release import decide, evaluate_candidate, project_releases, projected_generation
 from mlops_assets.assets.snapshots import ReferenceData
 from mlops_assets.assets.training import TrainedModel, fit_candidate
@@ -14,6 +15,7 @@ from mlops_assets.core import training
 from mlops_assets.core.schema import frame_matrices
 from mlops_assets.errors import SupersededError
 from mlops_assets.lake.tables import Lake
+from mlops_assets.spec import Number
 from serving.formats.bundle import GOLDEN_FILE, MODEL_FILE, PROFILE_FILE, GoldenRows, Manifest, write_bundle
 from tests.conftest import ANCHOR, DAY, make_tiny_spec, tiny_rows
 from tests.signing import signing_store
@@ -91,6 +93,27 @@ def test_the_champion_is_scored_now_on_the_challengers_hold_out_and_not_by_a_sto
     assert champion["accuracy"] < 1.0
     assert evaluation.evidence["champion_version"] == "1"
     assert json.dumps(evaluation.evidence, allow_nan=False)
+
+
+def test_champion_and_challenger_are_compared_by_the_ranks_of_their_importances(stage):
+    lake, store, challenger, _ = stage
+    drift = evaluate_candidate(SPEC, lake, store, challenger).importances
+    assert [(f.name, f.champion_rank, f.challenger_rank) for f in drift.features] == [("size", 1, 1), ("color", 2, 2)]
+    assert drift.kendall_tau == 1.0
+    shown = importance_metadata(drift)
+    assert shown["importance_rank_correlation"] == 1.0
+    assert [record.data["feature"] for record in shown["importances"].records] == ["size", "color"]
+    assert drift.features[0].champion != drift.features[0].challenger
+
+
+def test_without_rows_or_with_other_features_there_is_nothing_to_rank(stage):
+    lake, store, challenger, _ = stage
+    champion = store.latest("tiny").routing.production
+    wider = replace(SPEC, features=(*SPEC.features, Number(name="weight")))
+    holdout = lake.read("tiny", "reference", challenger.reference.version)
+    assert compare_importances(wider, store, challenger.bundle, champion, holdout) is None
+    assert compare_importances(SPEC, store, challenger.bundle, champion, holdout.head(0)) is None
+    assert importance_metadata(None) == {}
 
 
 def test_no_row_of_the_hold_out_is_seen_by_search_fit_or_importances(monkeypatch, tmp_path):

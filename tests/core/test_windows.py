@@ -3,7 +3,15 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlops_assets.core.windows import Window, last_boundary, snapshot_end, window_of_key, windows_closed
+from mlops_assets.core.windows import (
+    SEASON_CYCLES,
+    Window,
+    last_boundary,
+    season_windows,
+    snapshot_end,
+    window_of_key,
+    windows_closed,
+)
 from mlops_assets.spec import WindowPolicy
 
 ANCHOR = datetime(2013, 1, 1, 5, tzinfo=UTC)
@@ -39,3 +47,24 @@ def test_a_snapshot_ends_with_the_source_until_a_window_of_predictions_has_its_l
     complete = source_end + WEEK + horizon
     assert snapshot_end(source_end, complete - timedelta(seconds=1), POLICY) == source_end
     assert snapshot_end(source_end, complete, POLICY) == source_end + WEEK
+
+
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+NOON = Window(ANCHOR + 12 * HOUR, ANCHOR + 13 * HOUR)
+
+
+def test_the_windows_of_a_phase_are_whole_cycles_earlier_and_the_newest_first():
+    found = list(season_windows(NOON, DAY, since=ANCHOR - 3 * DAY, until=ANCHOR))
+    assert found == [Window(NOON.start - n * DAY, NOON.end - n * DAY) for n in (1, 2, 3)]
+
+
+def test_windows_of_a_phase_start_no_later_than_they_may_and_are_bounded():
+    found = list(season_windows(NOON, DAY, since=ANCHOR - 999 * DAY, until=ANCHOR - 5 * DAY))
+    assert len(found) == SEASON_CYCLES
+    assert found[0].start == NOON.start - 6 * DAY
+    later = list(season_windows(NOON, DAY, since=ANCHOR - 999 * DAY, until=ANCHOR + 99 * DAY))
+    assert later[0].start == NOON.start - DAY
+
+
+def test_without_history_there_is_no_window_of_the_phase():
+    assert list(season_windows(NOON, timedelta(days=364), since=ANCHOR - 300 * DAY, until=ANCHOR)) == []

@@ -1,8 +1,13 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
+from mlops_assets.core.drift import WindowDrift, score_window
+from mlops_assets.core.profile import build_profile, count
 from mlops_assets.models import _flights_data, flight_delay
+from mlops_assets.spec import DriftPolicy
 
 SPEC = flight_delay.spec
 WEEK = pd.Timedelta(weeks=1)
@@ -71,6 +76,39 @@ def test_every_week_has_thousands_of_rows(flights):
     assert weeks.value_counts().loc[range(52)].min() > 5000
 
 
-def test_weather_is_declared_seasonal():
+def test_weather_is_declared_seasonal_and_counts_all_the_same():
+    """The demo shows a loop that follows the seasons; the same spec with "matched" leaves the weather out."""
     seasonal = {feature.name for feature in SPEC.features if feature.seasonal}
     assert seasonal == set(_flights_data.WEATHER.values())
+    assert SPEC.drift.seasonal == "count"
+
+
+def drifts(rows: pd.DataFrame, source: pd.DataFrame, policy: DriftPolicy, *, until: int = 52) -> list[WindowDrift]:
+    """Score the rows of the weeks after the source's four against the profile of the source."""
+    profile = build_profile(source, SPEC.contract)
+    weeks = (rows["event_time"] - SPEC.windows.anchor) // WEEK
+    return [
+        score_window(profile, count(profile, rows[weeks == week]), policy, SPEC.features) for week in range(4, until)
+    ]
+
+
+def test_the_first_weeks_drift_against_january_with_the_weather_and_less_without(flights, source):
+    """Without it the first third drifted week in a row is week 11, counted from 0: by `flights_in_hour`."""
+    counted = drifts(flights, source, SPEC.drift, until=12)
+    matched = drifts(flights, source, replace(SPEC.drift, seasonal="matched"), until=12)
+    assert {drift.verdict for drift in counted} == {"drifted"}
+    verdicts = [drift.verdict for drift in matched]
+    assert verdicts[-3:] == ["drifted"] * 3
+    assert verdicts[-4] == "clean"
+    weather = set(_flights_data.WEATHER.values())
+    assert {feature.name for drift in matched for feature in drift.features if not feature.counted} == weather
+
+
+def test_a_stable_real_stream_never_drifts(flights):
+    """All rows of the year shuffled over its weeks, the reference included: real values, correlations and ties."""
+    shuffled = flights.sample(frac=1.0, random_state=1, ignore_index=True)
+    shuffled["event_time"] = flights["event_time"].to_numpy()
+    reference = shuffled[shuffled["event_time"] < flight_delay.SOURCE_ENDS]
+    found = drifts(shuffled, reference, SPEC.drift)
+    assert [drift.verdict for drift in found] == ["clean"] * 48
+    assert [drift.drifted_features for drift in found] == [()] * 48

@@ -14,6 +14,7 @@ import grpc
 import numpy as np
 import pytest
 
+from tests.benchmarks.page import markers, write_section
 from tests.benchmarks.serving.answers import FRAME_HEADER_BYTES, check, measured
 from tests.benchmarks.serving.figures import FIGURES, figures_of
 from tests.benchmarks.serving.load import LoadError, Request, Sample, grpc_request, h2load
@@ -21,7 +22,7 @@ from tests.benchmarks.serving.model import make_model
 from tests.benchmarks.serving.parts import PARTS, Bench
 from tests.benchmarks.serving.peers.catalog import FORMS, PEERS
 from tests.benchmarks.serving.peers.environments import version_of
-from tests.benchmarks.serving.report import BEGIN, END, about, tables, write_section
+from tests.benchmarks.serving.report import NAME, about, tables
 from tests.benchmarks.serving.servers import running_ours
 
 PEERS_FOLDER = Path(__file__).parent / "peers"
@@ -133,13 +134,13 @@ def test_a_peer_that_was_not_measured_shows_its_reason_and_is_nobody_to_compare_
 
 
 def test_the_page_gets_its_section_and_keeps_the_rest(tmp_path):
-    page = tmp_path / "page.md"
-    page.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
-    write_section(page, "new \\1")
-    assert page.read_text() == f"before\n{BEGIN}\nnew \\1\n{END}\nafter\n"
+    page, (begin, end) = tmp_path / "page.md", markers(NAME)
+    page.write_text(f"before\n{begin}\nold\n{end}\nafter\n")
+    write_section(page, NAME, "new \\1")
+    assert page.read_text() == f"before\n{begin}\nnew \\1\n{end}\nafter\n"
     page.write_text("nothing")
     with pytest.raises(ValueError, match="has no section"):
-        write_section(page, "new")
+        write_section(page, NAME, "new")
 
 
 @pytest.mark.parametrize("peer", PEERS, ids=lambda peer: peer.folder)
