@@ -129,7 +129,9 @@ def build_data_assets(spec: ModelSpec) -> list[dg.AssetsDefinition]:
         yield dg.AssetCheckResult(
             check_name="snapshot_satisfies_the_contract", passed=True, metadata=violation_table([])
         )
-        stored = store_snapshot(spec, lake.tables, frame, end, config.pinned_version)
+        stored = store_snapshot(
+            spec, lake.tables, frame, end, config.pinned_version, source_version=source_data.source_version
+        )
         yield dg.AssetCheckResult(check_name="labels_are_healthy", passed=True, metadata=health)
         yield dg.MaterializeResult(
             value=stored,
