@@ -127,7 +127,7 @@ def measure_performance(
     return WindowPerformance(
         labelled=labelled,
         truth=truth,
-        arrival=measure_labels(len(frame), delays.to_numpy(dtype=np.float64)),
+        arrival=measure_labels(len(frame), np.asarray(delays, dtype=np.float64)),
         label_digest=counted.digest if counted else "",
         complete=complete,
         versions=tuple(sorted(frame["model_version"].unique())),

@@ -95,19 +95,20 @@ def _changes(errors: NDArray[np.bool_]) -> tuple[list[int], list[int]]:
     """Return the rows at which a rate begins, ascending, and those at which the detector saw it."""
     from river.drift import ADWIN
 
-    detector, kept = ADWIN(delta=CONFIDENCE), 0
+    values = errors.tolist()
+    detector, start, place = ADWIN(delta=CONFIDENCE), 0, 0
     starts: list[int] = []
     seen: list[int] = []
-    for place, error in enumerate(errors.tolist()):
-        detector.update(float(error))
-        if not detector.drift_detected:
-            continue
-        start = kept + _steepest(errors[kept : place + 1])
-        kept = place + 1 - int(detector.width)
-        # What the detector keeps may still hold rows of the old rate: it can see the same change again.
-        if start > (starts[-1] if starts else 0):
+    while place < len(values):
+        detector.update(float(values[place]))
+        if detector.drift_detected:
+            start += _steepest(errors[start : place + 1])
             starts.append(start)
             seen.append(place)
+            # What the detector keeps still holds rows of the old rate, and it would see the same change again.
+            detector, place = ADWIN(delta=CONFIDENCE), start
+        else:
+            place += 1
     return starts, seen
 
 

@@ -72,7 +72,7 @@ def _count(scores: Scores, labels: Labels, threshold: float) -> _Cells:
     n_cells = len(bounds) + 1
     rows = np.bincount(place, minlength=n_cells).astype(np.float64)
     sums = np.bincount(place, weights=scores, minlength=n_cells)
-    positives = np.bincount(place, weights=labels.astype(np.float64), minlength=n_cells)
+    positives: Table = np.bincount(place[labels == 1], minlength=n_cells).astype(np.float64)
     filled = rows > 0
     lower = np.concatenate([[-np.inf], bounds])[filled]
     return _Cells(lower, sums[filled] / rows[filled], positives[filled], (rows - positives)[filled])
