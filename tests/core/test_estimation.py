@@ -57,7 +57,9 @@ def test_the_model_s_own_probabilities_would_promise_too_much():
 def test_groups_of_rows_count_as_their_rows():
     calibration = Calibration((0.0, 1.0), (0.1, 0.9), 100)
     groups = estimate_accuracy(calibration, np.array([0.0, 1.0]), np.array([False, True]), [3, 1])
-    rows = estimate_accuracy(calibration, np.array([0.0, 0.0, 0.0, 1.0]), np.array([False, False, False, True]), [1] * 4)
+    rows = estimate_accuracy(
+        calibration, np.array([0.0, 0.0, 0.0, 1.0]), np.array([False, False, False, True]), [1] * 4
+    )
     assert groups == rows
     assert groups.value == pytest.approx(0.9)
 

@@ -16,7 +16,7 @@ def comparisons(scores):
 
 
 def by_definition(*pairs):
-    """DeLong's estimator from the matrix of all comparisons: areas and the covariance of their structural components."""
+    """DeLong's estimator from the matrix of all comparisons: areas, and covariance of their structural components."""
     matrices = [comparisons(scores) for scores in pairs]
     of_positives = np.cov([matrix.mean(axis=1) for matrix in matrices])
     of_negatives = np.cov([matrix.mean(axis=0) for matrix in matrices])
