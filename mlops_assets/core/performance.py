@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mlops_assets.core.intervals import (
+    Z_95,
     Estimate,
     Labels,
     Scores,
@@ -19,6 +20,7 @@ from mlops_assets.core.resampling import bootstrap_intervals
 from mlops_assets.errors import DataError, InsufficientDataError
 
 __all__ = [
+    "Z_95",
     "Estimate",
     "Labels",
     "PairedDifference",
