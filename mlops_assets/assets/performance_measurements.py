@@ -265,7 +265,8 @@ def _concept_drift(
         limit=MAXIMUM_ERRORS,
     )
     times: Any = pd.DatetimeIndex(errors["event_time"])  # a list of a million timestamps would take a second
-    return detect_concept_drift(errors["wrong"].to_numpy(dtype=bool), times)
+    wrong = errors["wrong"].to_numpy(dtype=bool)
+    return detect_concept_drift(wrong, times, minimum_rows=spec.windows.minimum_rows)
 
 
 def _overall(

@@ -60,7 +60,7 @@ class ConceptDrift:
         )
 
 
-def detect_concept_drift(errors: NDArray[np.bool_], times: Sequence[datetime]) -> ConceptDrift:
+def detect_concept_drift(errors: NDArray[np.bool_], times: Sequence[datetime], *, minimum_rows: int) -> ConceptDrift:
     """Feed the errors to an adaptive window (ADWIN) and return the changes of their rate.
 
     The detector starts anew with every call, so the same rows always give the same answer.
@@ -68,6 +68,7 @@ def detect_concept_drift(errors: NDArray[np.bool_], times: Sequence[datetime]) -
     Args:
         errors: Whether each answer was wrong, in order of event time, shape (n_rows,).
         times: Event times, shape (n_rows,).
+        minimum_rows: Rows for which a rate must hold to be one.
 
     Returns:
         Changes in order. The detector assumes independent rows: errors that come in clusters, as in a storm, are
@@ -77,7 +78,7 @@ def detect_concept_drift(errors: NDArray[np.bool_], times: Sequence[datetime]) -
         Bifet, Gavalda (2007), Learning from time-changing data with adaptive windowing; river's implementation with
         its default confidence of 0.002.
     """
-    starts, seen = _changes(errors)
+    starts, seen = _changes(errors, minimum_rows)
     bounds = [0, *starts, len(errors)]
     changes = tuple(
         ErrorChange(
@@ -91,12 +92,15 @@ def detect_concept_drift(errors: NDArray[np.bool_], times: Sequence[datetime]) -
     return ConceptDrift(n_rows=len(errors), error=float(errors.mean()) if len(errors) else None, changes=changes)
 
 
-def _changes(errors: NDArray[np.bool_]) -> tuple[list[int], list[int]]:
+def _changes(errors: NDArray[np.bool_], minimum_rows: int) -> tuple[list[int], list[int]]:
     """Return the rows at which a rate begins, ascending, and those at which the detector saw it."""
     from river.drift import ADWIN
 
+    def fresh() -> Any:
+        return ADWIN(delta=CONFIDENCE, min_window_length=minimum_rows)
+
     values = errors.tolist()
-    detector, start, place = ADWIN(delta=CONFIDENCE), 0, 0
+    detector, start, place = fresh(), 0, 0
     starts: list[int] = []
     seen: list[int] = []
     while place < len(values):
@@ -106,7 +110,7 @@ def _changes(errors: NDArray[np.bool_]) -> tuple[list[int], list[int]]:
             starts.append(start)
             seen.append(place)
             # What the detector keeps still holds rows of the old rate, and it would see the same change again.
-            detector, place = ADWIN(delta=CONFIDENCE), start
+            detector, place = fresh(), start
         else:
             place += 1
     return starts, seen

@@ -4,9 +4,13 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
-from mlops_assets.core.concept_drift import detect_concept_drift
+from mlops_assets.core import concept_drift
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
+
+
+def detect_concept_drift(errors, times, minimum_rows=200):
+    return concept_drift.detect_concept_drift(errors, times, minimum_rows=minimum_rows)
 
 
 def stream(*parts: tuple[int, float], seed: int = 0):
@@ -55,3 +59,9 @@ def test_what_was_found_is_said_in_a_sentence():
     found = detect_concept_drift(*stream((3000, 0.0), (3000, 1.0)))
     assert str(found).startswith("error rate changed from 0.0000 to 1.0000 since 2024-01-03 02:00, seen at 2024-01-03")
     json.dumps(found.to_dict(), allow_nan=False)
+
+
+def test_a_burst_of_errors_shorter_than_a_rate_must_hold_is_passed_over():
+    rows = stream((3000, 0.1), (150, 0.6), (3000, 0.1))
+    assert detect_concept_drift(*rows, minimum_rows=1000).changes == ()
+    assert len(detect_concept_drift(*rows, minimum_rows=50).changes) == 2
