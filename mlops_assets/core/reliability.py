@@ -24,15 +24,14 @@ class Reliability:
     n_rows: Labels
 
 
-def reliability(scores: Scores, labels: Labels, *, n_bins: int = N_BINS) -> Reliability:
-    """Compare mean probability and share of positives in bins of equally many rows.
+def reliability(scores: Scores, labels: Labels) -> Reliability:
+    """Compare mean probability and share of positives in ten bins of equally many rows; ties can leave fewer.
 
     Args:
         scores: Probability of the positive label, shape (n_rows,), n_rows >= 1.
         labels: 1 or 0, shape (n_rows,).
-        n_bins: Quantile bins; ties can leave fewer.
     """
-    place = np.searchsorted(bin_bounds(scores, n_bins=n_bins), scores, side="right")
+    place = np.searchsorted(bin_bounds(scores), scores, side="right")
     filled, place = np.unique(place, return_inverse=True)
     rows = np.bincount(place, minlength=len(filled))
     return Reliability(
@@ -65,7 +64,7 @@ def calibration_error(scores: Scores, labels: Labels) -> float:
     return float(np.sum(bins.n_rows * np.abs(bins.predicted - bins.observed)) / len(scores))
 
 
-def bin_bounds(scores: Scores, *, n_bins: int = N_BINS) -> Scores:
+def bin_bounds(scores: Scores) -> Scores:
     """Return the inner bounds of the quantile bins, ascending and distinct; a bound belongs to the bin above it."""
-    bounds: Scores = np.unique(np.quantile(scores, np.linspace(0, 1, n_bins + 1)[1:-1]))
+    bounds: Scores = np.unique(np.quantile(scores, np.linspace(0, 1, N_BINS + 1)[1:-1]))
     return bounds
