@@ -30,7 +30,7 @@ SHOWN_METRICS = (
     "pr_auc",
     "calibration_error",
 )
-BLIND = "expected from calibrated scores alone: blind to concept drift, never a trigger"
+BLIND = "expected from calibrated scores alone, interval for chance only: blind to concept drift, never a trigger"
 
 
 def performance_metadata(
