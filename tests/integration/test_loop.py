@@ -226,7 +226,9 @@ def test_a_performance_report_tells_all_that_is_known_of_a_window(home, tiny_spe
         assert {name: estimate[name] for name in ("value", "low", "high")} == drift["estimated_accuracy"]
         assert estimate["error"] == pytest.approx(estimate["value"] - report["production"]["accuracy"])
         assert abs(estimate["error"]) < 0.06
-        slices = history_of(loop.lake, "tiny", "performance_metrics", "slice:color=red").iloc[0]
+        rows = tiny_rows(ROWS_A_DAY, start=ANCHOR, length=DAY, seed=100)
+        largest = rows["color"].mode()[0]
+        slices = history_of(loop.lake, "tiny", "performance_metrics", f"slice:color={largest}").iloc[0]
         assert slices["accuracy_low"] < slices["accuracy"] < slices["accuracy_high"]
 
 
