@@ -12,12 +12,8 @@ from mlops_assets.assets.measurements import (
     store_drift,
     window_predictions,
 )
-from mlops_assets.assets.performance_measurements import (
-    PerformanceReport,
-    estimate_window,
-    measure_performance,
-    store_performance,
-)
+from mlops_assets.assets.performance_measurements import estimate_window, measure_performance
+from mlops_assets.assets.performance_records import PerformanceReport, store_performance
 from mlops_assets.core.triggers import judge_accuracy
 from mlops_assets.core.windows import window_of_key
 from mlops_assets.errors import DataError

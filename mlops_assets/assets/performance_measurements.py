@@ -1,11 +1,10 @@
-"""What the performance of a monitoring window is measured by, and how the outcome is kept in the lake."""
+"""What the performance of a monitoring window is measured by."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.core.windows import Window, labels_are_complete
-from mlops_assets.lake.metrics import store_report
 from mlops_assets.lake.queries import (
     LogVersions,
     answer_errors,
@@ -29,25 +28,6 @@ if TYPE_CHECKING:
     from mlops_assets.core.slices import Slice
 
 MAXIMUM_ERRORS = 1_000_000
-
-
-@dataclass(frozen=True)
-class PerformanceReport:
-    """How the production version did on one window's labelled predictions.
-
-    Attributes:
-        complete: Whether the labels have had their horizon or are all there; only then is the window judged.
-    """
-
-    window: Window
-    model_version: str
-    generation: int
-    n_rows: int
-    n_labels: int
-    accuracy: float | None
-    accuracy_high: float | None
-    baseline_accuracy: float | None
-    complete: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +67,7 @@ class WindowPerformance:
     @property
     def values(self) -> dict[str, float]:
         """The defined metrics of all labelled predictions, with `_low` and `_high` beside them."""
-        return _values(self.overall, self.intervals) if self.overall else {}
+        return metric_values(self.overall, self.intervals) if self.overall else {}
 
 
 def measure_performance(
@@ -167,68 +147,12 @@ def estimate_window(spec: ModelSpec, lake: LakeResource, window: Window, bundle:
     )
 
 
-def store_performance(
-    spec: ModelSpec, lake: LakeResource, window: Window, release: Release, bundle: Bundle, measured: WindowPerformance
-) -> PerformanceReport:
-    """Append the window's metrics to the lake and return the report."""
-    own, arrival = measured.own, measured.arrival
-    report = PerformanceReport(
-        window=window,
-        model_version=bundle.manifest.version,
-        generation=release.generation,
-        n_rows=arrival.n_rows,
-        n_labels=own.n_rows if own else 0,
-        accuracy=own.accuracy.value if own else None,
-        accuracy_high=own.accuracy.high if own else None,
-        baseline_accuracy=bundle.manifest.metrics.get("accuracy"),
-        complete=measured.complete,
-    )
-    store_report(
-        lake.tables,
-        spec.name,
-        "performance_metrics",
-        window=window,
-        model_version=report.model_version,
-        generation=release.generation,
-        rows=metric_records(measured),
-        summary={
-            "label_digest": measured.label_digest,
-            "complete": measured.complete,
-            "versions": list(measured.versions),
-            **asdict(arrival),
-            "metrics": measured.values,
-            "over_constant": asdict(measured.over_constant) if measured.over_constant else None,
-            "estimate": estimate_beside_truth(measured),
-            "concept_drift": measured.concept_drift.to_dict() if measured.concept_drift else None,
-            "production": {
-                "n_labels": report.n_labels,
-                "accuracy": report.accuracy,
-                "accuracy_high": report.accuracy_high,
-                "baseline_accuracy": report.baseline_accuracy,
-            },
-        },
-    )
-    return report
-
-
-def metric_records(measured: WindowPerformance) -> list[dict[str, Any]]:
-    """Return every metric as a record of the lake: of the window, and of each slice."""
-    told = {"window": measured.values}
-    told |= {f"slice:{part.name}": _values(part.performance, part.intervals) for part in measured.slices}
-    return [
-        {"subject": name, "method": method, "value": value, "p_value": None, "flag": None}
-        for method, values in told.items()
-        for name, value in values.items()
-    ]
-
-
-def estimate_beside_truth(measured: WindowPerformance) -> dict[str, float | None] | None:
-    """Return the estimate, the accuracy that came true on the same version's rows, and how far off it was."""
-    if measured.estimate is None:
-        return None
-    realized = measured.own.accuracy.value if measured.own else None
-    error = None if realized is None else measured.estimate.value - realized
-    return {**asdict(measured.estimate), "realized": realized, "error": error}
+def metric_values(performance: "Performance", intervals: "dict[str, Estimate]") -> dict[str, float]:
+    """Return the defined metrics, with `_low` and `_high` beside those that have an interval."""
+    values = performance.metrics_with_intervals()
+    for name, estimate in intervals.items():
+        values |= {f"{name}_low": estimate.low, f"{name}_high": estimate.high}
+    return values
 
 
 def production_since(chain: Sequence[Release]) -> int:
@@ -299,10 +223,3 @@ def _measure(spec: ModelSpec, bundle: Bundle, labelled: "pd.DataFrame", truth: "
 
 def _prior(bundle: Bundle) -> float:
     return bundle.manifest.metrics.get("prior", 0.5)
-
-
-def _values(performance: "Performance", intervals: "dict[str, Estimate]") -> dict[str, float]:
-    values = performance.metrics_with_intervals()
-    for name, estimate in intervals.items():
-        values |= {f"{name}_low": estimate.low, f"{name}_high": estimate.high}
-    return values

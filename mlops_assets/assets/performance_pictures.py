@@ -14,7 +14,8 @@ from mlops_assets.spec import ModelSpec
 from serving.formats.release import Release
 
 if TYPE_CHECKING:
-    from mlops_assets.assets.performance_measurements import PerformanceReport, WindowPerformance
+    from mlops_assets.assets.performance_measurements import WindowPerformance
+    from mlops_assets.assets.performance_records import PerformanceReport
     from mlops_assets.core.intervals import Estimate
     from mlops_assets.core.slices import Slice
 

@@ -9,13 +9,9 @@ import numpy as np
 import pytest
 
 from mlops_assets.assets.monitoring import accuracy_check
-from mlops_assets.assets.performance_measurements import (
-    PerformanceReport,
-    measure_performance,
-    production_since,
-    store_performance,
-)
+from mlops_assets.assets.performance_measurements import measure_performance, production_since
 from mlops_assets.assets.performance_pictures import performance_metadata
+from mlops_assets.assets.performance_records import PerformanceReport, store_performance
 from mlops_assets.core.estimation import Calibration
 from mlops_assets.core.windows import Window
 from mlops_assets.lake.metrics import latest_summaries
