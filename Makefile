@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 UV := 0.13.8
 BIN := .venv/bin
 
-.PHONY: help setup demo test test-fast test-all bench-serving bench-drift-rules check fix protos release-protos serve dev lock system-packages clean
+.PHONY: help setup demo test test-fast test-all bench-serving bench-drift-rules bench-estimate check fix protos release-protos serve dev lock system-packages clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -36,6 +36,9 @@ bench-serving: setup ## The server against its peers; quicker: make bench-servin
 
 bench-drift-rules: setup ## How often each drift rule is wrong, how soon it is right; quicker: ARGS="--quick"
 	@$(BIN)/python -m tests.benchmarks.drift_rules $(ARGS)
+
+bench-estimate: setup ## How close the label-free estimate of accuracy comes on a year of flights
+	@$(BIN)/python -m tests.benchmarks.estimate
 
 check: setup ## Lint, format, types, import rules, protos
 	$(BIN)/ruff check .

@@ -19,6 +19,7 @@ from mlops_assets.resources.report_folder import ReportFolder
 from mlops_assets.settings import Settings, settings
 from mlops_assets.spec import ModelSpec
 from sensors.monitoring_windows import build_monitoring_windows_sensor
+from sensors.new_data import build_new_data_sensors
 from sensors.projections import build_projections_sensor
 from sensors.run_failure import abandoned_mlflow_runs_sensor
 from sensors.schedules import build_weekly_schedule
@@ -41,6 +42,7 @@ def build_model_definitions(spec: ModelSpec) -> dg.Definitions:
             build_monitoring_windows_sensor(spec, jobs.monitor),
             build_drift_sensor(spec, jobs.retrain),
             build_accuracy_sensor(spec, jobs.retrain),
+            *build_new_data_sensors(spec, jobs.retrain),
             build_projections_sensor(spec, jobs.project_releases),
         ],
         schedules=[build_weekly_schedule(spec, jobs.retrain)],

@@ -163,6 +163,20 @@ class AccuracyPolicy:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DataQualityPolicy:
+    """From when a feature's column is worth a warning; nothing is refused for it.
+
+    Attributes:
+        maximum_missing_share: Of all rows, 0 to 1.
+        maximum_extreme_share: Of the values that are there: those more than three standard deviations from the mean,
+            0.0027 for normal values.
+    """
+
+    maximum_missing_share: float = 0.5
+    maximum_extreme_share: float = 0.05
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrainingPolicy:
     """What is trained on and how the search is bounded.
 
@@ -226,6 +240,9 @@ class ModelSpec:
             `entity_key`. Unique on the last two.
         traffic: For the replay: the same columns plus `observed_at` (when the label became known, NaT: never),
             sorted or not, later than the source's rows.
+        source_version: Returns, without loading the rows, a text that changes when they do: a modification time, a
+            table version, an ETag. With it, new data in the source retrain once.
+        slices: Categories for each of whose values performance is reported apart.
     """
 
     name: str
@@ -234,11 +251,14 @@ class ModelSpec:
     features: tuple[Feature, ...]
     source: Callable[[], "pd.DataFrame"]
     traffic: Callable[[], "pd.DataFrame"] | None = None
+    source_version: Callable[[], str] | None = None
+    slices: tuple[str, ...] = ()
     owners: tuple[str, ...] = ()
     tags: dict[str, str] = field(default_factory=dict)
     windows: WindowPolicy = WindowPolicy()
     drift: DriftPolicy = DriftPolicy()
     accuracy: AccuracyPolicy = AccuracyPolicy()
+    quality: DataQualityPolicy = DataQualityPolicy()
     training: TrainingPolicy = TrainingPolicy()
     gate: GatePolicy = GatePolicy()
     retraining: RetrainingPolicy = RetrainingPolicy()
@@ -295,6 +315,16 @@ class ModelSpec:
         matched = policy.seasonal == "matched" and any(feature.seasonal for feature in self.features)
         if matched and (policy.season <= length or policy.season % length):
             raise SpecError(f"{self.name}: drift.season must be a whole number of windows of {length}, more than one")
+
+        categories = {feature.name for feature in self.features if isinstance(feature, Category)}
+        unknown = [name for name in self.slices if name not in categories]
+        if unknown:
+            raise SpecError(
+                f"{self.name}: slices names {unknown[0]!r}, which is no Category; declare it or leave it out"
+            )
+        judged = self.accuracy.margin if self.accuracy.floor is None else self.accuracy.floor
+        if not 0 <= judged < 1:
+            raise SpecError(f"{self.name}: accuracy margin and floor are shares; write 0.03 for three points")
 
     @cached_property
     def numbers(self) -> tuple[Number, ...]:

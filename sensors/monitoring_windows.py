@@ -7,7 +7,7 @@ from typing import Any
 
 import dagster as dg
 
-from mlops_assets.core.windows import Window, last_boundary, windows_closed
+from mlops_assets.core.windows import Window, labels_are_complete, last_boundary, windows_closed
 from mlops_assets.lake.metrics import latest_summaries
 from mlops_assets.lake.queries import label_counts
 from mlops_assets.lake.tables import TableName
@@ -96,6 +96,7 @@ def due_reports(spec: ModelSpec, lake: LakeResource, watermark: datetime, *, mov
     performance = {
         row["window_start"]: row["label_digest"]
         for row in latest_summaries(lake.tables, spec.name, "performance_metrics")
+        if row.get("complete", True)
     }
     start = max(oldest, watermark - spec.training.history)
     counts = label_counts(lake.tables, spec, start=start)
@@ -104,7 +105,7 @@ def due_reports(spec: ModelSpec, lake: LakeResource, watermark: datetime, *, mov
         count = counts.get(window.start)
         if count is None:
             continue
-        settled = watermark >= window.end + spec.windows.label_horizon or count.n_labels == count.n_rows
+        settled = labels_are_complete(window, watermark, spec.windows, n_rows=count.n_rows, n_labels=count.n_labels)
         reports = DueReports(
             window,
             drift=window.start not in drift and (settled or not moving),

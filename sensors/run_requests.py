@@ -39,6 +39,10 @@ def retraining_request(
             f"{earlier[0].run_id}. Mend the cause, then run `mlops retrain {spec.name}`"
         )
     attempt = len(earlier) + 1
+    if decision.trigger == "new_data":
+        decided_on = {"mlops/source_version": str(decision.evidence["source_version"])}
+    else:
+        decided_on = {"mlops/decided_until": decision.windows[-1].end.isoformat()}
     return dg.RunRequest(
         run_key=f"{decision.key}:attempt-{attempt}",
         tags={
@@ -47,6 +51,6 @@ def retraining_request(
             "mlops/reason": decision.reason,
             "mlops/trigger_key": decision.key,
             "mlops/attempt": str(attempt),
-            "mlops/decided_until": decision.windows[-1].end.isoformat(),
+            **decided_on,
         },
     )

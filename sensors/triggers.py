@@ -77,13 +77,14 @@ def settled_verdicts(spec: ModelSpec, lake: Lake) -> list[WindowVerdict]:
     """Return the windows both of whose reports are made, oldest first.
 
     A retraining needs the labels of the newest window for its hold-out, so a window counts for any trigger only once
-    its label horizon has passed or all its labels are there.
+    its label horizon has passed or all its labels are there. A report that was made by hand before that is passed
+    over.
     """
     performance = {row["window_start"]: row for row in latest_summaries(lake, spec.name, "performance_metrics")}
     verdicts = []
     for row in latest_summaries(lake, spec.name, "drift_metrics"):
         own = performance.get(row["window_start"])
-        if own is None:
+        if own is None or not own.get("complete", True):
             continue
         figures = own["production"]
         verdicts.append(

@@ -136,7 +136,9 @@ def build_data_assets(spec: ModelSpec) -> list[dg.AssetsDefinition]:
             check_name="snapshot_satisfies_the_contract", passed=True, metadata=violation_table([])
         )
         drift = training_input_drift(spec, lake.tables, frame)
-        stored = store_snapshot(spec, lake.tables, frame, end, config.pinned_version)
+        stored = store_snapshot(
+            spec, lake.tables, frame, end, config.pinned_version, source_version=source_data.source_version
+        )
         yield training_input_check(drift)
         yield dg.AssetCheckResult(check_name="labels_are_healthy", passed=True, metadata=health)
         yield dg.MaterializeResult(

@@ -1,12 +1,12 @@
-"""What a monitoring window is measured by, and how the outcome is kept in the lake."""
+"""What the drift of a monitoring window is measured by, and how the outcome is kept in the lake."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from mlops_assets.core.windows import Window
 from mlops_assets.errors import InsufficientDataError
 from mlops_assets.lake.metrics import store_report
-from mlops_assets.lake.queries import label_counts, labelled_predictions, log_versions
+from mlops_assets.lake.queries import labelled_predictions, log_versions
 from mlops_assets.resources.lake import LakeResource
 from mlops_assets.resources.release_store import ReleaseStoreResource
 from mlops_assets.spec import ModelSpec
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from mlops_assets.core.drift import WindowDrift
-    from mlops_assets.core.performance import Performance
+    from mlops_assets.core.intervals import Estimate
     from mlops_assets.core.profile import Counts, Profile
 
 
@@ -31,20 +31,6 @@ class DriftReport:
     verdict: str
     n_rows: int
     drifted_features: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class PerformanceReport:
-    """How the production version did on one window's labelled predictions."""
-
-    window: Window
-    model_version: str
-    generation: int
-    n_rows: int
-    n_labels: int
-    accuracy: float | None
-    accuracy_high: float | None
-    baseline_accuracy: float | None
 
 
 def production(releases: ReleaseStoreResource, spec: ModelSpec) -> tuple[Release, Bundle]:
@@ -87,9 +73,15 @@ def measure_drift(
 
 
 def store_drift(
-    spec: ModelSpec, lake: LakeResource, window: Window, release: Release, bundle: Bundle, drift: "WindowDrift"
+    spec: ModelSpec,
+    lake: LakeResource,
+    window: Window,
+    release: Release,
+    bundle: Bundle,
+    drift: "WindowDrift",
+    estimate: "Estimate | None",
 ) -> None:
-    """Append the window's statistics to the lake: of every feature, and of the model's score and label."""
+    """Append the window's statistics to the lake: of features, of the model's score and label, and the estimate."""
     rows = []
     for feature in (*drift.features, *drift.predictions):
         measured = {
@@ -120,71 +112,6 @@ def store_drift(
             "n_rows": drift.n_rows,
             "drifted_features": list(drift.drifted_features),
             "drifted_predictions": [prediction.name for prediction in drift.predictions if prediction.drifted],
+            "estimated_accuracy": asdict(estimate) if estimate else None,
         },
     )
-
-
-def measure_performance(spec: ModelSpec, bundle: Bundle, labelled: "pd.DataFrame") -> "Performance | None":
-    """Return the metrics of labelled rows, or None without any."""
-    from mlops_assets.core.performance import evaluate
-    from mlops_assets.core.schema import binary_labels
-
-    if labelled.empty:
-        return None
-    truth = binary_labels(labelled["observed_label"], spec.label.positive)
-    prior = bundle.manifest.metrics.get("prior", 0.5)
-    return evaluate(labelled["score"].to_numpy(), truth, threshold=spec.label.threshold, prior=prior)
-
-
-def store_performance(
-    spec: ModelSpec,
-    lake: LakeResource,
-    window: Window,
-    release: Release,
-    bundle: Bundle,
-    *,
-    n_rows: int,
-    overall: "Performance | None",
-    own: "Performance | None",
-    versions: list[str],
-) -> PerformanceReport:
-    """Append the window's metrics to the lake and return the report."""
-    counted = label_counts(lake.tables, spec, start=window.start).get(window.start)
-    values = overall.metrics_with_intervals() if overall else {}
-    rows = [
-        {"subject": name, "method": "window", "value": value, "p_value": None, "flag": None}
-        for name, value in values.items()
-    ]
-    report = PerformanceReport(
-        window=window,
-        model_version=bundle.manifest.version,
-        generation=release.generation,
-        n_rows=n_rows,
-        n_labels=own.n_rows if own else 0,
-        accuracy=own.accuracy.value if own else None,
-        accuracy_high=own.accuracy.high if own else None,
-        baseline_accuracy=bundle.manifest.metrics.get("accuracy"),
-    )
-    store_report(
-        lake.tables,
-        spec.name,
-        "performance_metrics",
-        window=window,
-        model_version=report.model_version,
-        generation=release.generation,
-        rows=rows,
-        summary={
-            "label_digest": counted.digest if counted else "",
-            "n_rows": n_rows,
-            "versions": versions,
-            "n_labels": overall.n_rows if overall else 0,
-            "metrics": values,
-            "production": {
-                "n_labels": report.n_labels,
-                "accuracy": report.accuracy,
-                "accuracy_high": report.accuracy_high,
-                "baseline_accuracy": report.baseline_accuracy,
-            },
-        },
-    )
-    return report

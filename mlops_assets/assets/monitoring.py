@@ -7,16 +7,15 @@ import dagster as dg
 from mlops_assets.assets.attributes import asset_attributes
 from mlops_assets.assets.measurements import (
     DriftReport,
-    PerformanceReport,
     measure_drift,
-    measure_performance,
     production,
     store_drift,
-    store_performance,
     window_predictions,
 )
+from mlops_assets.assets.performance_measurements import estimate_window, measure_performance
+from mlops_assets.assets.performance_records import PerformanceReport, store_performance
 from mlops_assets.assets.seasons import season_counts
-from mlops_assets.core.triggers import accuracy_threshold
+from mlops_assets.core.triggers import judge_accuracy
 from mlops_assets.core.windows import window_of_key
 from mlops_assets.errors import DataError
 from mlops_assets.resources.lake import LakeResource
@@ -62,6 +61,7 @@ def build_monitoring_assets(spec: ModelSpec) -> list[dg.AssetsDefinition]:
         neither drifted nor clean. The model's score and label are measured beside the features and do not count.
         """
         from mlops_assets.assets.monitoring_pictures import drift_metadata
+        from mlops_assets.assets.performance_pictures import estimate_metadata
 
         window = window_of_key(context.partition_key, spec.windows)
         try:
@@ -69,15 +69,16 @@ def build_monitoring_assets(spec: ModelSpec) -> list[dg.AssetsDefinition]:
             frame = window_predictions(spec, lake, window)
             season = season_counts(spec, lake.tables, window, bundle)
             profile, counts, drift = measure_drift(spec, bundle, frame, season=season)
+            estimate = estimate_window(spec, lake, window, bundle)
         except DataError as error:
             raise dg.Failure(str(error), allow_retries=False) from None
-        store_drift(spec, lake, window, release, bundle, drift)
+        store_drift(spec, lake, window, release, bundle, drift, estimate)
         report = DriftReport(
             window, bundle.manifest.version, release.generation, drift.verdict, drift.n_rows, drift.drifted_features
         )
         metadata = drift_metadata(spec, lake.tables, reports.of(spec.name), report, profile, counts, drift)
         yield drift_check(report)
-        yield dg.MaterializeResult(value=report, metadata=metadata)
+        yield dg.MaterializeResult(value=report, metadata=metadata | estimate_metadata(estimate))
 
     @dg.asset(
         **asset_attributes(spec, "monitoring", kinds={"scikitlearn", "deltalake"}),
@@ -99,33 +100,21 @@ def build_monitoring_assets(spec: ModelSpec) -> list[dg.AssetsDefinition]:
         """One window's predictions against their labels, with the constant predictor beside them.
 
         Made when the window's labels have had their horizon, and again when labels come late or are corrected. The
-        accuracy trigger counts only rows that the version now in production has answered.
+        accuracy trigger counts only rows that the version now in production has answered. Beside the truth stands
+        what was expected before the labels came, and whether the version's errors have changed since its promotion:
+        both inform and never trigger.
         """
-        from mlops_assets.assets.monitoring_pictures import performance_metadata
+        from mlops_assets.assets.performance_pictures import performance_metadata
 
         window = window_of_key(context.partition_key, spec.windows)
         try:
             release, bundle = production(releases, spec)
-            frame = window_predictions(spec, lake, window)
+            chain = releases.store.history(spec.name)
+            measured = measure_performance(spec, lake, window, bundle, chain)
         except DataError as error:
             raise dg.Failure(str(error), allow_retries=False) from None
-        labelled = frame[frame["observed_label"].notna()]
-        own = labelled[labelled["model_version"] == bundle.manifest.version]
-        overall = measure_performance(spec, bundle, labelled)
-        report = store_performance(
-            spec,
-            lake,
-            window,
-            release,
-            bundle,
-            n_rows=len(frame),
-            overall=overall,
-            own=measure_performance(spec, bundle, own),
-            versions=sorted(frame["model_version"].unique()),
-        )
-        metadata = performance_metadata(
-            spec, lake.tables, releases.store, reports.of(spec.name), report, labelled, overall
-        )
+        report = store_performance(spec, lake, window, release, bundle, measured)
+        metadata = performance_metadata(spec, lake.tables, chain, reports.of(spec.name), report, measured)
         yield accuracy_check(spec, report)
         yield dg.MaterializeResult(value=report, metadata=metadata)
 
@@ -144,17 +133,23 @@ def drift_check(report: DriftReport) -> dg.AssetCheckResult:
 
 def accuracy_check(spec: ModelSpec, report: PerformanceReport) -> dg.AssetCheckResult:
     """Return the outcome of `accuracy_holds`."""
-    threshold = accuracy_threshold(spec.accuracy, report.baseline_accuracy)
-    judged = report.accuracy_high if spec.accuracy.confirm == "bound" else report.accuracy
-    enough = report.n_labels >= spec.accuracy.minimum_labels
+    judgment = judge_accuracy(
+        spec.accuracy,
+        n_labels=report.n_labels,
+        accuracy=report.accuracy,
+        accuracy_high=report.accuracy_high,
+        baseline=report.baseline_accuracy,
+    )
     return dg.AssetCheckResult(
         check_name="accuracy_holds",
-        passed=not enough or judged is None or threshold is None or judged >= threshold,
+        passed=not report.complete or judgment.verdict != "under_threshold",
         severity=dg.AssetCheckSeverity.WARN,
         metadata={
             "accuracy": report.accuracy,
             "accuracy_upper_bound": report.accuracy_high,
-            "threshold": threshold,
+            "threshold": judgment.threshold,
             "labels": report.n_labels,
+            "labels_are_complete": report.complete,
+            "reason": judgment.reason,
         },
     )

@@ -171,6 +171,7 @@ def evaluate_candidate(spec: ModelSpec, lake: Lake, store: ReleaseStore, trained
         "holdout_start": None if holdout.empty else holdout["event_time"].min().isoformat(),
         "holdout_end": trained.reference.end.isoformat(),
         "data_version": trained.reference.content,
+        "source_version": trained.reference.source_version,
     }
     return ModelEvaluation(
         candidate=Deployed(trained.version, trained.bundle),

@@ -1,6 +1,6 @@
 """From source and log to a training snapshot: validated, quarantined, pinned, hashed and stored."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ from mlops_assets.lake.queries import LogVersions, labelled_predictions, log_ver
 from mlops_assets.lake.tables import Lake, content_hash
 from mlops_assets.resources.lake import LakeResource
 from mlops_assets.spec import ModelSpec, TrainingPolicy
-from serving.formats.release import ReleaseStore
+from serving.formats.release import Release, ReleaseStore
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,11 +20,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SourceData:
-    """One version of the source table; `end` is just after its newest row."""
+    """One version of the source table; `end` is just after its newest row, `source_version` what the spec calls it."""
 
     version: int
     n_rows: int
     end: datetime
+    source_version: str | None = None
 
 
 @dataclass(frozen=True)
@@ -40,12 +41,17 @@ class LabelledPredictions:
 
 @dataclass(frozen=True)
 class ReferenceData:
-    """One training snapshot: a version of the reference table, its content hash and its end in event time."""
+    """One training snapshot: a version of the reference table, its content hash and its end in event time.
+
+    Attributes:
+        source_version: Of the source that it was taken from; None if the spec tells none, or if it was pinned.
+    """
 
     version: int
     content: str
     end: datetime
     n_rows: int
+    source_version: str | None = None
 
 
 def load_source(spec: ModelSpec, lake: Lake) -> tuple[SourceData, dict[str, Any]]:
@@ -57,6 +63,8 @@ def load_source(spec: ModelSpec, lake: Lake) -> tuple[SourceData, dict[str, Any]
     """
     import pyarrow as pa
 
+    # Asked for before the rows are read: a change in between then counts as one that is still to come.
+    source_version = spec.source_version() if spec.source_version else None
     frame = spec.source()
     if frame.empty:
         raise InsufficientDataError(f"{spec.name}: the source returned no rows; check the spec's `source`")
@@ -65,8 +73,9 @@ def load_source(spec: ModelSpec, lake: Lake) -> tuple[SourceData, dict[str, Any]
     version = lake.version(spec.name, "source")
     if version is None or content_hash(lake.read(spec.name, "source")) != content:
         version = lake.replace(spec.name, "source", pa.Table.from_pandas(frame, preserve_index=False))
-    stored = SourceData(version, len(frame), just_after(frame["event_time"].max().to_pydatetime()))
-    return stored, {**row_metadata(frame), "content_hash": content, "delta_version": version}
+    stored = SourceData(version, len(frame), just_after(frame["event_time"].max().to_pydatetime()), source_version)
+    metadata = {**row_metadata(frame), "content_hash": content, "delta_version": version}
+    return stored, metadata | ({} if source_version is None else {"source_version": source_version})
 
 
 def enforce_contract(spec: ModelSpec, lake: Lake, frame: "pd.DataFrame", *, what: str) -> None:
@@ -95,6 +104,9 @@ def refuse_superseded(spec: ModelSpec, store: ReleaseStore, tags: Mapping[str, s
     Raises:
         SupersededError: Names the release that answered it.
     """
+    asked_for = tags.get("mlops/source_version")
+    if asked_for is not None and asked_for == trained_source_version(store.history(spec.name)):
+        raise SupersededError(f"{spec.name}: superseded, version {asked_for} of the source has been trained on")
     decided_until, latest = tags.get("mlops/decided_until"), store.latest(spec.name)
     if not decided_until or latest is None or latest.data_until is None:
         return
@@ -102,6 +114,12 @@ def refuse_superseded(spec: ModelSpec, store: ReleaseStore, tags: Mapping[str, s
         raise SupersededError(
             f"{spec.name}: superseded, generation {latest.generation} has used the data until {latest.data_until}"
         )
+
+
+def trained_source_version(chain: Sequence[Release]) -> str | None:
+    """Return the version of the source that the newest training has read, a refused one too; None if none told."""
+    told = (release.evidence.get("source_version") for release in reversed(chain))
+    return next((version for version in told if version is not None), None)
 
 
 def quarantine(spec: ModelSpec, lake: Lake, rejected: "pd.DataFrame") -> None:
@@ -179,7 +197,12 @@ def read_or_take_snapshot(
 
 
 def store_snapshot(
-    spec: ModelSpec, lake: Lake, frame: "pd.DataFrame", end: datetime, pinned_version: int | None
+    spec: ModelSpec,
+    lake: Lake,
+    frame: "pd.DataFrame",
+    end: datetime,
+    pinned_version: int | None,
+    source_version: str | None = None,
 ) -> ReferenceData:
     """Write a new snapshot, unless it is pinned or the newest version holds the same rows already."""
     import pyarrow as pa
@@ -192,7 +215,7 @@ def store_snapshot(
         version = lake.replace(spec.name, "reference", pa.Table.from_pandas(frame, preserve_index=False))
     if version is None:
         raise InsufficientDataError(f"{spec.name}: no snapshot was written")
-    return ReferenceData(version, content, end, len(frame))
+    return ReferenceData(version, content, end, len(frame), None if pinned_version is not None else source_version)
 
 
 def check_label_health(labels: "pd.Series[str]", policy: TrainingPolicy) -> dict[str, float]:

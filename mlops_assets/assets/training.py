@@ -55,6 +55,7 @@ class FittedCandidate:
     holdout_scores: Any
     importances: dict[str, float]
     profile: bytes
+    calibration: bytes
     tuned_until: datetime
 
 
@@ -116,6 +117,7 @@ def fit_candidate(
         InsufficientDataError: A part of the split is too small.
         ConversionError: The ONNX graph does not answer like the pipeline.
     """
+    from mlops_assets.core.estimation import calibrate
     from mlops_assets.core.performance import evaluate
     from mlops_assets.core.profile import build_profile
     from mlops_assets.core.schema import binary_labels, frame_matrices
@@ -143,6 +145,7 @@ def fit_candidate(
         holdout_scores=scores,
         importances=permutation_importances(pipeline, parts.validation, spec),
         profile=build_profile(before_holdout, contract, scores=scores).to_json(),
+        calibration=calibrate(scores, truth).to_json(),
         tuned_until=parts.validation["event_time"].max().to_pydatetime(),
     )
 
@@ -158,7 +161,15 @@ def register_candidate(
     """Log the run to MLflow, register the version, and write the bundle that serving will load."""
     from mlops_assets.assets.training_log import log_training
     from mlops_assets.core.schema import frame_matrices
-    from serving.formats.bundle import GOLDEN_FILE, MODEL_FILE, PROFILE_FILE, GoldenRows, Manifest, write_bundle
+    from serving.formats.bundle import (
+        CALIBRATION_FILE,
+        GOLDEN_FILE,
+        MODEL_FILE,
+        PROFILE_FILE,
+        GoldenRows,
+        Manifest,
+        write_bundle,
+    )
 
     metrics = {name: value for name, value in candidate.holdout.metrics().items() if value is not None}
     with registry.run(context, model=spec.name) as mlflow:
@@ -186,6 +197,7 @@ def register_candidate(
             MODEL_FILE: candidate.model_bytes,
             PROFILE_FILE: candidate.profile,
             GOLDEN_FILE: golden.to_json(),
+            CALIBRATION_FILE: candidate.calibration,
         }
         digest = write_bundle(releases.store.bundles, manifest, contents)
         mlflow.set_tag("bundle", digest)

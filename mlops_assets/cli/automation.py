@@ -49,9 +49,9 @@ def resume(model: str) -> None:
 
 
 def _switch(model: str, *, running: bool) -> None:
-    find(model)
+    sensors = [*SENSORS, "new_data"] if find(model).source_version else SENSORS
     dagster = Orchestration(settings().dagster_url)
-    for sensor in SENSORS:
+    for sensor in sensors:
         dagster.set_sensor(f"{model}_{sensor}_sensor", running=running)
     if settings().clock == "wall" or not running:
         dagster.set_schedule(f"{model}_weekly_schedule", running=running)

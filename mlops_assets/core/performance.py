@@ -3,24 +3,39 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mlops_assets.core.intervals import (
+    Z_95,
+    Estimate,
+    Labels,
+    Scores,
+    clipped,
+    delong_difference,
+    delong_interval,
+    mean_interval,
+    wilson_interval,
+)
+from mlops_assets.core.reliability import calibration_error
+from mlops_assets.core.resampling import bootstrap_intervals
 from mlops_assets.errors import DataError, InsufficientDataError
 
-Scores = NDArray[np.float64]
-Labels = NDArray[np.int_]
+__all__ = [
+    "Z_95",
+    "Estimate",
+    "Labels",
+    "PairedDifference",
+    "Performance",
+    "Scores",
+    "average_precision",
+    "delong_interval",
+    "evaluate",
+    "further_intervals",
+    "paired_difference",
+    "row_log_losses",
+    "wilson_interval",
+]
 
-Z_95 = 1.959963984540054
 PROBABILITY_FLOOR = 1e-7
-
-
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """A value with its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +52,7 @@ class Performance:
     precision: float | None
     recall: float | None
     f1: float | None
+    calibration_error: float
     constant_accuracy: float
     constant_log_loss: float
 
@@ -53,6 +69,7 @@ class Performance:
             "precision": self.precision,
             "recall": self.recall,
             "f1": self.f1,
+            "calibration_error": self.calibration_error,
             "constant_accuracy": self.constant_accuracy,
             "constant_log_loss": self.constant_log_loss,
         }
@@ -103,13 +120,14 @@ def evaluate(scores: Scores, labels: Labels, *, threshold: float, prior: float) 
         n_rows=len(scores),
         prior=float(prior),
         accuracy=wilson_interval(int((answers == (labels == 1)).sum()), len(labels)),
-        log_loss=_mean_interval(losses),
+        log_loss=mean_interval(losses),
         auc=delong_interval(scores, labels) if both_classes else None,
         pr_auc=average_precision(scores, labels) if both_classes else None,
         brier=float(np.mean((scores - labels) ** 2)),
         precision=precision,
         recall=recall,
         f1=_f1(precision, recall),
+        calibration_error=calibration_error(scores, labels),
         constant_accuracy=float(np.mean(labels == (prior >= threshold))),
         constant_log_loss=float(row_log_losses(np.full(len(labels), prior), labels).mean()),
     )
@@ -131,11 +149,34 @@ def paired_difference(challenger: Scores, champion: Scores, labels: Labels, *, t
     hit = labels == 1
     right = ((challenger >= threshold) == hit).astype(float) - ((champion >= threshold) == hit).astype(float)
     worse = row_log_losses(challenger, labels) - row_log_losses(champion, labels)
-    areas = None
-    if hit.any() and not hit.all():
-        new, old = _placements(challenger, labels), _placements(champion, labels)
-        areas = _area_interval(new[0] - old[0], new[1] - old[1])
-    return PairedDifference(accuracy=_mean_interval(right), log_loss=_mean_interval(worse), auc=areas)
+    areas = delong_difference(challenger, champion, labels) if hit.any() and not hit.all() else None
+    return PairedDifference(accuracy=mean_interval(right), log_loss=mean_interval(worse), auc=areas)
+
+
+def further_intervals(
+    measured: Performance, scores: Scores, labels: Labels, *, threshold: float
+) -> dict[str, Estimate]:
+    """Return the metrics whose intervals cost more than a decision needs: what a report shows.
+
+    Args:
+        measured: Of the same rows.
+        scores: Probability of the positive label, shape (n_rows,), 0 to 1.
+        labels: 1 or 0, shape (n_rows,).
+        threshold: Probability from which the answer is positive.
+
+    Returns:
+        Precision and recall by Wilson, the Brier score by its rows' variance, and F1, the area under the
+        precision-recall curve and the calibration error by the bootstrap; undefined metrics are left out.
+    """
+    answers, hits = scores >= threshold, labels == 1
+    n_true = int((answers & hits).sum())
+    shares = {"precision": int(answers.sum()), "recall": int(hits.sum())}
+    values = measured.metrics()
+    return {
+        **{name: wilson_interval(n_true, n_rows) for name, n_rows in shares.items() if n_rows},
+        "brier": clipped(mean_interval((scores - labels) ** 2)),
+        **bootstrap_intervals(values, scores, labels, threshold=threshold),
+    }
 
 
 def row_log_losses(scores: Scores, labels: Labels) -> Scores:
@@ -143,32 +184,6 @@ def row_log_losses(scores: Scores, labels: Labels) -> Scores:
     clipped = np.clip(scores, PROBABILITY_FLOOR, 1 - PROBABILITY_FLOOR)
     losses: Scores = -np.where(labels == 1, np.log(clipped), np.log1p(-clipped))
     return losses
-
-
-def wilson_interval(n_successes: int, n_trials: int) -> Estimate:
-    """Return a share with its Wilson score interval.
-
-    Source:
-        Wilson (1927), Probable inference, the law of succession, and statistical inference.
-    """
-    from scipy.stats import binomtest
-
-    interval = binomtest(n_successes, n_trials).proportion_ci(0.95, method="wilson")
-    return Estimate(n_successes / n_trials, float(interval.low), float(interval.high))
-
-
-def delong_interval(scores: Scores, labels: Labels) -> Estimate:
-    """Return the area under the ROC curve with its DeLong interval, clipped to 0 to 1.
-
-    Args:
-        scores: Shape (n_rows,).
-        labels: Shape (n_rows,), both classes present.
-
-    Source:
-        DeLong, DeLong, Clarke-Pearson (1988); computed from mid-ranks as in Sun, Xu (2014).
-    """
-    area = _area_interval(*_placements(scores, labels))
-    return Estimate(area.value, max(0.0, area.low), min(1.0, area.high))
 
 
 def average_precision(scores: Scores, labels: Labels) -> float:
@@ -186,32 +201,6 @@ def average_precision(scores: Scores, labels: Labels) -> float:
     true_positives = np.cumsum(labels[order])[ends]
     gained = np.diff(true_positives, prepend=0)
     return float(np.sum(gained * true_positives / (ends + 1)) / true_positives[-1])
-
-
-def _placements(scores: Scores, labels: Labels) -> tuple[Scores, Scores]:
-    """Return the share of negatives under each positive, and of positives above each negative, ties half."""
-    from scipy.stats import rankdata
-
-    positive, negative = scores[labels == 1], scores[labels == 0]
-    m, n = len(positive), len(negative)
-    ranks = rankdata(np.concatenate([positive, negative]))
-    return (ranks[:m] - rankdata(positive)) / n, 1 - (ranks[m:] - rankdata(negative)) / m
-
-
-def _area_interval(positive: Scores, negative: Scores) -> Estimate:
-    area = float(positive.mean())
-    half = Z_95 * float(np.sqrt(_variance(positive) / len(positive) + _variance(negative) / len(negative)))
-    return Estimate(area, area - half, area + half)
-
-
-def _mean_interval(values: Scores) -> Estimate:
-    mean = float(values.mean())
-    half = Z_95 * float(np.sqrt(_variance(values) / len(values)))
-    return Estimate(mean, mean - half, mean + half)
-
-
-def _variance(values: Scores) -> float:
-    return float(values.var(ddof=1)) if len(values) > 1 else 0.0
 
 
 def _f1(precision: float | None, recall: float | None) -> float | None:

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from mlops_assets.spec import AccuracyPolicy, DriftPolicy
 
 DriftVerdict = Literal["drifted", "clean", "insufficient_data"]
-Trigger = Literal["drift", "accuracy"]
+AccuracyVerdict = Literal["holds", "under_threshold", "insufficient_data"]
+Trigger = Literal["drift", "accuracy", "new_data"]
 ROUNDING = 1e-12
 
 
@@ -33,6 +34,15 @@ class WindowVerdict:
     accuracy: float | None = None
     accuracy_high: float | None = None
     baseline_accuracy: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class AccuracyJudgment:
+    """Whether the accuracy of one window holds, against what, and a sentence with the numbers."""
+
+    verdict: AccuracyVerdict
+    reason: str
+    threshold: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,13 +127,15 @@ def decide_accuracy_retraining(
     if not judged:
         return _no("accuracy", f"no window since the last release has {policy.minimum_labels} labels of this version")
     newest = judged[-1]
-    measured = newest.accuracy_high if policy.confirm == "bound" else newest.accuracy
-    threshold = accuracy_threshold(policy, newest.baseline_accuracy)
-    if measured is None or threshold is None:
-        return _no("accuracy", "no accuracy or no promotion baseline to compare")
-    what = "upper bound of accuracy" if policy.confirm == "bound" else "accuracy"
-    if measured >= threshold - ROUNDING:
-        return _no("accuracy", f"{what} {measured:.4f} holds against {threshold:.4f}")
+    judgment = judge_accuracy(
+        policy,
+        n_labels=newest.n_labels,
+        accuracy=newest.accuracy,
+        accuracy_high=newest.accuracy_high,
+        baseline=newest.baseline_accuracy,
+    )
+    if judgment.verdict != "under_threshold":
+        return _no("accuracy", judgment.reason)
     if len(later) <= cool_down_windows:
         return _no(
             "accuracy", f"cooling down: {len(later)} windows since the last retraining, {cool_down_windows} must pass"
@@ -131,10 +143,79 @@ def decide_accuracy_retraining(
     return RetrainingDecision(
         retrain=True,
         trigger="accuracy",
-        reason=f"{what} {measured:.4f} is under {threshold:.4f} in the window of {newest.start:%Y-%m-%d %H:%M}",
+        reason=f"{judgment.reason} in the window of {newest.start:%Y-%m-%d %H:%M}",
         windows=(newest,),
         key=_key("accuracy", newest, generation),
-        evidence={"accuracy": newest.accuracy, "accuracy_high": newest.accuracy_high, "threshold": threshold},
+        evidence={
+            "accuracy": newest.accuracy,
+            "accuracy_high": newest.accuracy_high,
+            "threshold": judgment.threshold,
+        },
+    )
+
+
+def judge_accuracy(
+    policy: AccuracyPolicy,
+    *,
+    n_labels: int,
+    accuracy: float | None,
+    accuracy_high: float | None,
+    baseline: float | None,
+) -> AccuracyJudgment:
+    """Judge the accuracy of one version in one window: the word of trigger, check and report.
+
+    Args:
+        policy: Margin or floor, point or bound, minimum labels.
+        n_labels: Labeled rows that the version answered.
+        accuracy: Its accuracy on them, 0 to 1.
+        accuracy_high: Upper bound of the 95 % interval.
+        baseline: Its accuracy on its hold-out when it was promoted.
+    """
+    what, measured = ("upper bound of accuracy", accuracy_high) if policy.confirm == "bound" else ("accuracy", accuracy)
+    threshold = accuracy_threshold(policy, baseline)
+    if n_labels < policy.minimum_labels:
+        reason = f"{n_labels} labels of this version; {policy.minimum_labels} are needed to judge it"
+    elif measured is None or threshold is None:
+        reason = "no accuracy or no promotion baseline to compare"
+    elif measured >= threshold - ROUNDING:
+        reason = f"{what} {measured:.4f} holds against {threshold:.4f}"
+        return AccuracyJudgment(verdict="holds", reason=reason, threshold=threshold)
+    else:
+        reason = f"{what} {measured:.4f} is under {threshold:.4f}"
+        return AccuracyJudgment(verdict="under_threshold", reason=reason, threshold=threshold)
+    return AccuracyJudgment(verdict="insufficient_data", reason=reason, threshold=threshold)
+
+
+def decide_new_data_retraining(
+    source_version: str,
+    *,
+    trained_on: str | None,
+    last_decision: datetime,
+    cool_down: timedelta,
+    now: datetime,
+    generation: int = 0,
+) -> RetrainingDecision:
+    """Ask for retraining when the source is not what the last training has read.
+
+    Args:
+        source_version: Of the source now.
+        trained_on: Of the source at the last training, a refused one too; None if it was not known then.
+        last_decision: When the last entry of the release chain was made.
+        cool_down: Time after it in which nothing may be asked for.
+        now: The present.
+        generation: Of the last entry of the release chain.
+    """
+    if source_version == trained_on:
+        return _no("new_data", f"the last training has read version {source_version} of the source")
+    until = last_decision + cool_down
+    if now < until:
+        return _no("new_data", f"the source has changed; cooling down until {until:%Y-%m-%d %H:%M}")
+    return RetrainingDecision(
+        retrain=True,
+        trigger="new_data",
+        reason=f"the source has version {source_version}, the last training has read {trained_on or 'another'}",
+        key=f"new_data:{source_version}:generation-{generation}",
+        evidence={"source_version": source_version, "trained_on": trained_on},
     )
 
 

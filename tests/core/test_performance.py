@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from sklearn import metrics
 
 from mlops_assets.core.performance import delong_interval, evaluate, paired_difference, wilson_interval
+from mlops_assets.core.reliability import calibration_error
 from mlops_assets.errors import DataError, InsufficientDataError
 
 GENERATOR = np.random.default_rng(11)
@@ -32,6 +33,7 @@ def test_every_metric_is_scikit_learns():
             "precision": metrics.precision_score(LABELS, answers),
             "recall": metrics.recall_score(LABELS, answers),
             "f1": metrics.f1_score(LABELS, answers),
+            "calibration_error": calibration_error(SCORES, LABELS),
             "constant_accuracy": 1 - LABELS.mean(),
             "constant_log_loss": metrics.log_loss(LABELS, np.full(800, 0.3)),
         }

@@ -8,6 +8,8 @@ from mlops_assets.core.triggers import (
     WindowVerdict,
     decide_accuracy_retraining,
     decide_drift_retraining,
+    decide_new_data_retraining,
+    judge_accuracy,
 )
 from mlops_assets.spec import AccuracyPolicy, DriftPolicy
 
@@ -138,3 +140,54 @@ def test_without_baseline_or_floor_there_is_no_alarm():
         [verdict], policy=AccuracyPolicy(), cool_down_windows=0, reset_at=None, generation=1
     )
     assert not decision.retrain
+
+
+BASELINE, MARGIN = 0.93, 0.03
+
+
+@pytest.mark.parametrize("confirm", ["point", "bound"])
+@pytest.mark.parametrize(("floor", "threshold"), [(None, BASELINE - MARGIN), (0.85, 0.85), (0.0, 0.0)])
+@pytest.mark.parametrize(("over", "verdict"), [(0.0, "holds"), (1e-15, "holds"), (-0.0001, "under_threshold")])
+def test_every_mode_judges_its_own_figure_against_its_own_threshold(confirm, floor, threshold, over, verdict):
+    """The other figure lies on the other side, so that judging it would give the other verdict."""
+    judged, other = threshold + over, threshold + (0.05 if verdict == "under_threshold" else -0.05)
+    accuracy, high = (judged, other) if confirm == "point" else (other, judged)
+    policy = AccuracyPolicy(margin=MARGIN, floor=floor, confirm=confirm, minimum_labels=500)
+    judgment = judge_accuracy(policy, n_labels=500, accuracy=accuracy, accuracy_high=high, baseline=BASELINE)
+    assert (judgment.verdict, judgment.threshold) == (verdict, pytest.approx(threshold))
+    few = judge_accuracy(policy, n_labels=499, accuracy=accuracy, accuracy_high=high, baseline=BASELINE)
+    assert few.verdict == "insufficient_data"
+
+
+def test_a_floor_needs_no_baseline_and_a_margin_does():
+    figures = {"n_labels": 500, "accuracy": 0.5, "accuracy_high": 0.6, "baseline": None}
+    assert judge_accuracy(AccuracyPolicy(floor=0.7), **figures).verdict == "under_threshold"
+    assert judge_accuracy(AccuracyPolicy(), **figures).verdict == "insufficient_data"
+
+
+def new_data(version: str, *, trained_on: str | None = "a", hours: float = 200, generation: int = 1):
+    return decide_new_data_retraining(
+        version,
+        trained_on=trained_on,
+        last_decision=START,
+        cool_down=WEEK,
+        now=START + timedelta(hours=hours),
+        generation=generation,
+    )
+
+
+def test_a_source_that_the_last_training_has_not_read_asks_for_retraining():
+    decision = new_data("b")
+    assert (decision.retrain, decision.trigger, decision.key) == (True, "new_data", "new_data:b:generation-1")
+    assert decision.evidence == {"source_version": "b", "trained_on": "a"}
+    assert new_data("b", trained_on=None).retrain
+
+
+def test_a_source_that_has_been_read_or_a_training_not_long_ago_asks_for_nothing():
+    assert not new_data("a").retrain
+    assert "cooling down until 2024-01-08 00:00" in new_data("b", hours=167).reason
+    assert new_data("b", hours=168).retrain
+
+
+def test_a_content_that_comes_back_after_another_was_trained_on_is_a_new_question():
+    assert new_data("b", generation=1).key != new_data("b", generation=3).key

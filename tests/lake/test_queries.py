@@ -3,7 +3,14 @@ from datetime import timedelta
 import pandas as pd
 import pytest
 
-from mlops_assets.lake.queries import label_counts, labelled_predictions, log_versions, watermark
+from mlops_assets.lake.queries import (
+    answer_errors,
+    label_counts,
+    labelled_predictions,
+    log_versions,
+    score_groups,
+    watermark,
+)
 from tests.conftest import ANCHOR, DAY
 from tests.lake_rows import log_labels, log_predictions
 
@@ -102,3 +109,52 @@ def test_times_keep_their_zone(lake, tiny_spec, name):
     log_predictions(lake, tiny_spec, [prediction("a", 1)])
     frame = labelled_predictions(lake, tiny_spec, log_versions(lake, "tiny"), start=ANCHOR, end=ANCHOR + DAY)
     assert frame[name].iloc[0] == pd.Timestamp(ANCHOR + HOUR)
+
+
+def errors(lake, spec, **more):
+    wanted = {"model_version": "1", "since_generation": 1, "limit": 100, "start": ANCHOR, "end": ANCHOR + DAY} | more
+    frame = answer_errors(lake, spec, log_versions(lake, spec.name), **wanted)
+    return [(int((row.event_time - ANCHOR) / HOUR), bool(row.wrong)) for row in frame.itertuples()]
+
+
+def test_the_errors_of_one_version_are_read_in_event_order(lake, tiny_spec):
+    assert errors(lake, tiny_spec) == []
+    answers = [prediction("late", 3, label="yes"), prediction("early", 1, label="no"), prediction("unknown", 2)]
+    others = [
+        prediction("other version", 2, model_version="2"),
+        prediction("before its promotion", 2, generation=0),
+        prediction("outside", 24),
+        prediction("shadow", 2, role="shadow"),
+    ]
+    log_predictions(lake, tiny_spec, [*answers, *others])
+    assert errors(lake, tiny_spec) == []
+    log_labels(lake, tiny_spec, [label(row["prediction_id"], "no", 30) for row in [*answers[:2], *others]])
+    assert errors(lake, tiny_spec) == [(1, False), (3, True)]
+    assert errors(lake, tiny_spec, limit=1) == [(3, True)]
+
+
+def test_scores_are_grouped_by_answer_and_counted_once(lake, tiny_spec):
+    def groups(version="1"):
+        frame = score_groups(
+            lake, tiny_spec, log_versions(lake, "tiny"), start=ANCHOR, end=ANCHOR + DAY, model_version=version
+        )
+        return [(round(row.score, 6), row.label, row.n_rows) for row in frame.itertuples()]
+
+    assert groups() == []
+    retried = {"request_id": "call", "score": 0.9, "label": "yes"}
+    log_predictions(
+        lake,
+        tiny_spec,
+        [
+            prediction("a", 1, score=0.2501),
+            prediction("b", 2, score=0.2503),
+            prediction("c", 3, score=0.2503, label="yes"),
+            prediction("first", 4, **retried),
+            prediction("again", 4, **retried, sequence=1),
+            prediction("broken", 5, score=float("nan")),
+            prediction("broken too", 5, score=float("inf")),
+            prediction("other", 6, model_version="2"),
+        ],
+    )
+    assert groups() == [(0.2502, "no", 2), (0.2503, "yes", 1), (0.9, "yes", 1)]
+    assert groups("2") == [(0.3, "no", 1)]

@@ -94,3 +94,26 @@ def test_a_code_location_loads_without_heavy_libraries():
     """
     loaded = subprocess.run([sys.executable, "-c", dedent(code)], capture_output=True, text=True, check=True)
     assert loaded.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("field", "message"),
+    [
+        ("slices=('alcohol',)", "slices names 'alcohol', which is no Category; declare it or leave it out"),
+        ("slices=('color',)", "slices names 'color'"),
+        ("accuracy=AccuracyPolicy(margin=3)", "accuracy margin and floor are shares; write 0.03"),
+        ("accuracy=AccuracyPolicy(floor=90)", "accuracy margin and floor are shares; write 0.03"),
+    ],
+)
+def test_a_spec_that_could_not_be_monitored_is_refused_with_the_mend(module, field, message):
+    module(
+        "bad_model",
+        f"""
+        from dataclasses import replace
+        from mlops_assets.spec import AccuracyPolicy
+        spec = replace(declare('wine'), {field})
+        """,
+    )
+    with pytest.raises(SpecError, match="bad_model") as raised:
+        catalog.specs()
+    assert message in str(raised.value)

@@ -199,3 +199,27 @@ def test_importing_the_figures_does_not_import_matplotlib():
 def test_no_figure_touches_the_state_of_pyplot():
     figures.importances(["a"], [1.0])
     assert "matplotlib.pyplot" not in sys.modules or not sys.modules["matplotlib.pyplot"].get_fignums()
+
+
+def slice_row(value: str, accuracy: float | None, **more) -> figures.SliceRow:
+    interval = {} if accuracy is None else {"low": accuracy - 0.02, "high": accuracy + 0.02}
+    return {"feature": "carrier", "value": value, "n_rows": 1234, "accuracy": accuracy, **interval, **more}
+
+
+@pytest.mark.parametrize("n_slices", [1, 19, 200])
+def test_slices_have_a_line_each_up_to_a_limit(n_slices):
+    rows = [slice_row(f"v{number}", 0.9, constant=0.76) for number in range(n_slices)]
+    assert size_of(figures.accuracy_by_slice(rows, overall=0.89)) == (WIDTH, 90 + 24 * min(n_slices, 40))
+
+
+def test_a_degenerate_or_hostile_slice_is_still_drawn_and_none_says_so():
+    rows = [slice_row(HOSTILE, 1.0, constant=None), slice_row("b", 0.0, low=np.nan), slice_row("undefined", None)]
+    assert size_of(figures.accuracy_by_slice(rows))[0] == WIDTH
+    assert size_of(figures.accuracy_by_slice([])) == (WIDTH, 120)
+
+
+def test_an_estimate_is_drawn_where_there_is_no_accuracy_yet():
+    vermilion = (213, 94, 0)
+    points = [*accuracy_points(3), {"start": STARTS[3], "estimate": 0.9}]
+    assert vermilion in colors_of(figures.accuracy_over_time(points))
+    assert vermilion not in colors_of(figures.accuracy_over_time(accuracy_points(3)))

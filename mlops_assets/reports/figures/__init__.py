@@ -3,12 +3,21 @@
 from mlops_assets.reports.figures.canvas import as_markdown_image
 from mlops_assets.reports.figures.drift import FeatureHistogram, histograms, psi_heat_map
 from mlops_assets.reports.figures.evaluation import calibration, confusion_matrix, importances, roc_and_pr_curves
-from mlops_assets.reports.figures.performance import AccuracyPoint, LogLossPoint, accuracy_over_time, log_loss_lines
+from mlops_assets.reports.figures.performance import (
+    AccuracyPoint,
+    LogLossPoint,
+    SliceRow,
+    accuracy_by_slice,
+    accuracy_over_time,
+    log_loss_lines,
+)
 
 __all__ = [
     "AccuracyPoint",
     "FeatureHistogram",
     "LogLossPoint",
+    "SliceRow",
+    "accuracy_by_slice",
     "accuracy_over_time",
     "as_markdown_image",
     "calibration",

@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mlops_assets.core.intervals import wilson_interval
+from mlops_assets.core.reliability import Reliability, calibration_error, reliability
 from mlops_assets.reports.figures import canvas
 
 SHOWN_IMPORTANCES = 20
-CALIBRATION_BINS = 10
 _COLORS = (canvas.BLUE, canvas.ORANGE, canvas.VERMILION, canvas.GRAY)
 
 Labels = Sequence[int] | Sequence[bool] | NDArray[Any]
@@ -133,15 +134,14 @@ def importances(
     return canvas.as_png(figure)
 
 
-def calibration(labels: Labels, scores: Scores, *, n_bins: int = CALIBRATION_BINS) -> bytes:
-    """Draw how often the positive class came true against its mean probability, in bins of equally many rows.
+def calibration(labels: Labels, scores: Scores) -> bytes:
+    """Draw how often the positive class came true, with 95 % intervals, in bins of equally many rows.
 
     Args:
         labels: Shape (n,), 1 for the positive class.
         scores: Probabilities by model, each shape (n,). Below, the histogram of each.
-        n_bins: Quantile bins; ties can leave fewer.
     """
-    truth = np.asarray(labels, dtype=np.float64)
+    truth = np.asarray(labels, dtype=np.int64)
     if not len(truth) or not scores:
         return canvas.nothing_to_show("No scores with labels.")
     figure = canvas.new_figure(width_pixels=620, height_pixels=560)
@@ -153,19 +153,19 @@ def calibration(labels: Labels, scores: Scores, *, n_bins: int = CALIBRATION_BIN
         scored = np.isfinite(values)
         if not scored.any():
             continue
-        predicted, observed = _reliability(truth[scored], values[scored], n_bins=n_bins)
-        curve.plot(predicted, observed, color=color, linewidth=1.8, marker="o", markersize=4.5, label=name)
+        bins = reliability(values[scored], truth[scored])
+        label = f"{name}: calibration error {calibration_error(values[scored], truth[scored]):.4f}"
+        curve.plot(bins.predicted, bins.observed, color=color, linewidth=1.8, marker="o", markersize=4.5, label=label)
+        curve.vlines(bins.predicted, *_wilson_bounds(bins), color=color, linewidth=1.2)
         counts.hist(values[scored], bins=25, range=(0, 1), color=color, histtype="step", linewidth=1.5)
     _legend_inside(curve, "upper left")
     curve.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
     return canvas.as_png(figure)
 
 
-def _reliability(
-    truth: NDArray[np.float64], values: NDArray[np.float64], *, n_bins: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    inner = np.unique(np.quantile(values, np.linspace(0, 1, n_bins + 1)[1:-1]))
-    bins = np.searchsorted(inner, values, side="right")
-    filled, bins = np.unique(bins, return_inverse=True)
-    rows = np.bincount(bins, minlength=len(filled))
-    return np.bincount(bins, weights=values) / rows, np.bincount(bins, weights=truth) / rows
+def _wilson_bounds(bins: Reliability) -> tuple[list[float], list[float]]:
+    intervals = [
+        wilson_interval(round(observed * rows), int(rows))
+        for observed, rows in zip(bins.observed, bins.n_rows, strict=True)
+    ]
+    return [interval.low for interval in intervals], [interval.high for interval in intervals]

@@ -9,9 +9,14 @@ from numpy.typing import NDArray
 
 from mlops_assets.reports.figures import canvas
 
+SHOWN_SLICES = 40
+
 
 class AccuracyPoint(TypedDict, total=False):
-    """Accuracy of one window, 0 to 1; what is None or left out makes a gap."""
+    """Accuracy of one window, 0 to 1; what is None or left out makes a gap.
+
+    `estimate` is what was expected before the labels came.
+    """
 
     start: datetime | str
     accuracy: float | None
@@ -20,6 +25,23 @@ class AccuracyPoint(TypedDict, total=False):
     version: str | None
     constant: float | None
     frozen: float | None
+    estimate: float | None
+
+
+class SliceRow(TypedDict, total=False):
+    """The rows that share one value of one feature; metrics are None where one class alone leaves them undefined."""
+
+    feature: str
+    value: str
+    n_rows: int
+    accuracy: float | None
+    low: float | None
+    high: float | None
+    constant: float | None
+    auc: float | None
+    f1: float | None
+    log_loss: float | None
+    calibration_error: float | None
 
 
 class LogLossPoint(TypedDict, total=False):
@@ -58,6 +80,7 @@ def accuracy_over_time(
     _other_line(axes, starts, canvas.floats([point.get("constant") for point in points]), name="constant")
     _other_line(axes, starts, canvas.floats([point.get("frozen") for point in points]), name="frozen first model")
     axes.plot(starts, accuracy, color=canvas.BLUE, linewidth=2, marker="o", markersize=4.5, label="loop")
+    _estimates(axes, starts, canvas.floats([point.get("estimate") for point in points]))
     if threshold is not None:
         axes.axhline(threshold, color=canvas.VERMILION, linewidth=1.2, linestyle=":", label="threshold")
     _promotion_lines(axes, promotions)
@@ -89,6 +112,49 @@ def log_loss_lines(points: Sequence[LogLossPoint], promotions: Sequence[datetime
     canvas.date_axis(axes)
     canvas.legend(axes)
     return canvas.as_png(figure)
+
+
+def accuracy_by_slice(rows: Sequence[SliceRow], *, overall: float | None = None) -> bytes:
+    """Draw the accuracy of each slice with its interval, the constant predictor's on the same rows, and the whole.
+
+    Args:
+        rows: In the order of the picture, features together.
+        overall: Accuracy of all rows, drawn as a line.
+    """
+    known = [row for row in rows if row.get("accuracy") is not None]
+    if not known:
+        return canvas.nothing_to_show("No slice has enough labels.")
+    shown = known[:SHOWN_SLICES]
+    figure = canvas.new_figure(height_pixels=90 + 24 * len(shown))
+    axes = figure.subplots()
+    left_out = len(known) - len(shown)
+    canvas.dress(axes, title="Accuracy by slice", x=f"{left_out} more are not shown" if left_out else "", grid="both")
+    accuracy, low, high, constant = (
+        canvas.floats([row.get(name) for row in shown])  # type: ignore[misc]
+        for name in ("accuracy", "low", "high", "constant")
+    )
+    places = np.arange(len(shown))
+    if overall is not None:
+        axes.axvline(overall, color=canvas.INK, linewidth=1, linestyle=(0, (4, 3)), label="all rows")
+    axes.plot(constant, places, color=canvas.GRAY, marker="|", markersize=9, linestyle="", label="constant")
+    style = {"color": canvas.BLUE, "marker": "o", "markersize": 5, "linestyle": "", "elinewidth": 1.6}
+    spread = np.clip(np.nan_to_num([accuracy - low, high - accuracy]), 0, None)
+    axes.errorbar(accuracy, places, xerr=spread, label="accuracy, 95 % interval", **style)
+    axes.set_yticks(places, [_slice_name(row) for row in shown])
+    axes.set_ylim(len(shown) - 0.4, -0.6)
+    canvas.percent_axis(axes.xaxis, n_ticks=8)
+    canvas.legend(axes)
+    return canvas.as_png(figure)
+
+
+def _slice_name(row: SliceRow) -> str:
+    return canvas.legible(f"{row.get('feature')} = {row.get('value')} ({row.get('n_rows', 0):,})", 40)
+
+
+def _estimates(axes: Any, starts: list[datetime], values: NDArray[np.float64]) -> None:
+    if np.isfinite(values).any():
+        style = {"color": canvas.VERMILION, "marker": "D", "markerfacecolor": canvas.PAPER, "linestyle": "none"}
+        axes.plot(starts, values, markersize=5, zorder=3, label="expected before the labels", **style)
 
 
 def _other_line(axes: Any, starts: list[datetime], values: NDArray[np.float64], *, name: str) -> None:

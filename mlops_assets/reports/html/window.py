@@ -5,6 +5,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import TypedDict
 
+from mlops_assets.reports.figures.performance import SliceRow
 from mlops_assets.reports.html import wording
 from mlops_assets.reports.html.page import Picture, Tile, joined, render
 
@@ -108,6 +109,7 @@ def performance_html(
     n_rows: int | None,
     n_labels: int | None,
     metrics: Sequence[MetricRow],
+    slices: Sequence[SliceRow] = (),
     reason: str = "",
     facts: Mapping[str, object] = NOTHING,
     pictures: Sequence[Picture] = (),
@@ -123,6 +125,7 @@ def performance_html(
         n_rows: Predictions of the window.
         n_labels: How many of them have a label.
         metrics: One row a metric; a comparison that no row has gets no column.
+        slices: The same metrics apart for values of declared categories.
         reason: The verdict in a sentence, with its numbers.
         facts: Whatever else identifies the report.
         pictures: Curves, confusion matrix, calibration.
@@ -148,6 +151,7 @@ def performance_html(
         tiles=tiles,
         metrics=metrics,
         comparisons=comparisons,
+        slices=slices,
         reason=reason,
         facts=facts,
         pictures=pictures,

@@ -12,6 +12,7 @@ _STATES = {
 }
 _ABBREVIATIONS = {
     "auc": "AUC",
+    "brier": "Brier score",
     "ks_p_value": "KS p-value",
     "jensen_shannon_distance": "Jensen-Shannon distance",
     "pr_auc": "PR AUC",
