@@ -18,10 +18,12 @@ from mlops_assets.core.backtest import (
     BacktestPolicy,
     History,
     Trained,
+    Version,
     compare_with_static,
     parse_policy,
     recommend,
     replay_policy,
+    spec_under,
     train_first_version,
 )
 from mlops_assets.core.candidates import split_labelled
@@ -95,20 +97,31 @@ def run_backtest(
         on_progress: See `OnProgress`.
 
     Raises:
+        SpecError: A policy's override does not fit.
         DataError: The first version can not be trained, or is refused.
         OperationError: A process ended before its policy was done.
     """
     started = time.monotonic()
-    folder = BacktestFolder.of(root, history, search=search)
-    trainer = Trainer(history.spec, folder)
-    with one_thread():
-        first = train_first_version(history, train=trainer)
     unique = list({policy.name: policy for policy in (STATIC, *policies)}.values())
+    for policy in unique:
+        spec_under(history.spec, policy)
+    folder = BacktestFolder.of(root, history, search=search)
+    with one_thread():
+        first = train_first_version(history, train=Trainer(history.spec, folder))
     missing = [policy for policy in unique if folder.policy_result(policy) is None]
-    jobs = jobs or len(os.sched_getaffinity(0))
+    jobs = jobs or os.cpu_count() or 1
     _run_all(folder, history, missing, search=search, scheduled=scheduled, jobs=jobs, on_progress=on_progress)
     results = [result for policy in unique if (result := folder.policy_result(policy))]
-    timing = {result["name"]: result.pop("timing") for result in results}
+    policy_timing = {result["name"]: result.pop("timing") for result in results}
+    wall_seconds = round(time.monotonic() - started, 1)
+    return {
+        **_document(history, first, results, search=search),
+        "timing": {"wall_seconds": wall_seconds, "jobs": jobs, "policies": policy_timing},
+    }
+
+
+def _document(history: History, first: Version, results: list[dict[str, Any]], *, search: bool) -> dict[str, Any]:
+    """Return what is the same in every run."""
     totals = results[0]["totals"]
     return {
         "schema": SCHEMA,
@@ -128,7 +141,6 @@ def run_backtest(
         "constant": {"accuracy": totals["constant_accuracy"], "log_loss": totals["constant_log_loss"]},
         "policies": results,
         "recommended": asdict(recommend(results, history.spec.gate)),
-        "timing": {"wall_seconds": round(time.monotonic() - started, 1), "jobs": jobs, "policies": timing},
     }
 
 
@@ -152,13 +164,13 @@ def _run_all(
                 arguments = (folder, portable(history.spec), history.windows, policy, search, tuple(scheduled))
                 connection, process = _start(arguments)
                 running[connection] = policy, process
-            for ready in wait(list(running)):
-                connection = next(known for known in running if known is ready)
+            for connection in [known for known in wait(list(running)) if isinstance(known, Connection)]:
                 policy, process = running[connection]
                 try:
-                    on_progress(policy.name, _received(connection.recv()))
+                    on_progress(policy.name, _received(connection, policy))
                 except EOFError:
                     running.pop(connection)
+                    connection.close()
                     process.join()
                     if folder.policy_result(policy) is None:
                         raise OperationError(
@@ -171,9 +183,10 @@ def _run_all(
             process.join()
 
 
-def _received(message: int | MlopsError) -> int:
-    if isinstance(message, MlopsError):
-        raise message
+def _received(connection: Connection, policy: BacktestPolicy) -> int:
+    message: int | str = connection.recv()
+    if isinstance(message, str):
+        raise OperationError(f"policy {policy.name!r}: {message}")
     return message
 
 
@@ -207,7 +220,7 @@ def _work(
             result = replay_to_result(history, policy, folder, search=search, scheduled=scheduled, send=sender.send)
         folder.store_policy_result(policy, result)
     except MlopsError as error:
-        sender.send(error)
+        sender.send(str(error))
     except BrokenPipeError:
         return  # the parent was killed: nobody waits for this any more
 

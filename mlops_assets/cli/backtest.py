@@ -1,12 +1,14 @@
 """The command `backtest`: which retraining policy would have been the best, before one is switched on."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import click
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -52,7 +54,8 @@ def backtest(
     from mlops_assets.core.backtest import parse_policy, spec_under, sweep
     from mlops_assets.lake.tables import Lake
 
-    spec, console = find(model), Console()
+    # A log file or a pipe gets lines of 120 columns.
+    spec, console = find(model), Console(width=None if sys.stdout.isatty() else 120)
     asked = [parse_policy(text) for text in ("static", *policies.split(","))]
     chosen = {policy.name: policy for policy in sweep(asked, sweeps)}
     for policy in chosen.values():
@@ -86,35 +89,41 @@ def print_backtest(console: Console, document: dict[str, Any]) -> None:
     history = document["history"]
     title = f"{document['model']}: {history['n_windows']} windows, {history['n_labels']} labels, {document['training']}"
     table = Table(title=title, box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
-    table.add_column("policy", overflow="fold")
-    for column in ("log loss", "Δ static", "accuracy", "AUC", "F1", "retr.", "prom.", "ref.", "false", "days", "fit s"):
-        table.add_column(column, justify="right", no_wrap=True)
+    table.add_column("policy", overflow="fold", min_width=16)
+    for column in ("log loss", "against static", "acc.", "AUC", "retr.", "prom.", "false", "days", "fit s"):
+        table.add_column(column, justify="right")
     for policy in document["policies"]:
         table.add_row(*_cells(policy, document["timing"]["policies"][policy["name"]]["fit_seconds"]))
     constant = document["constant"]
-    table.add_row("constant predictor", f"{constant['log_loss']:.4f}", "", f"{constant['accuracy']:.4f}")
+    table.add_row("constant", _share(constant["log_loss"]), "", _share(constant["accuracy"]))
     console.print(table)
+    console.print(
+        "retr.: retrainings · prom.: promoted · false: false alarms of the alarms · days: mean days to recover",
+        style="dim",
+    )
     recommended = document["recommended"]
-    console.print(f"\nRun [bold]{recommended['policy']}[/bold]: {recommended['reason']}")
+    console.print(f"\nRun [bold]{escape(recommended['policy'])}[/bold]: {escape(recommended['reason'])}")
 
 
 def _cells(policy: dict[str, Any], fit_seconds: float) -> list[str]:
     totals, loss = policy["totals"], policy["against_static"]["log_loss"]
     days = policy["mean_days_to_recover"]
     return [
-        policy["name"].replace("[", r"\["),
-        f"{totals['log_loss']['value']:.4f}",
-        f"{loss['value']:+.4f}±{loss['high'] - loss['value']:.4f}",
-        f"{totals['accuracy']['value']:.4f}",
-        f"{totals['auc']['value']:.4f}" if totals["auc"] else "–",
-        f"{totals['f1']:.4f}" if totals["f1"] is not None else "–",
+        escape(policy["name"]),
+        _share(totals["log_loss"]["value"]),
+        f"{loss['value']:+.4f} ±{_share(loss['high'] - loss['value'])}",
+        _share(totals["accuracy"]["value"]),
+        _share(totals["auc"]["value"]) if totals["auc"] else "–",
         str(policy["retrainings"]),
         str(policy["promotions"]),
-        str(policy["refusals"]),
         f"{policy['false_alarms']}/{policy['alarms']}",
         "–" if days is None else f"{days:.1f}",
         f"{fit_seconds:.1f}",
     ]
+
+
+def _share(value: float) -> str:
+    return f"{value:.4f}".removeprefix("0")
 
 
 def _write_json(path: Path, document: dict[str, Any]) -> None:
