@@ -4,6 +4,7 @@ from typing import Any
 
 import dagster as dg
 
+from mlops_assets.assets.backtest import build_backtest_assets
 from mlops_assets.assets.data import build_data_assets
 from mlops_assets.assets.monitoring import build_monitoring_assets
 from mlops_assets.assets.release import build_release_assets
@@ -12,6 +13,7 @@ from mlops_assets.catalog import specs
 from mlops_assets.checks.data import build_data_checks
 from mlops_assets.checks.release import build_release_checks
 from mlops_assets.jobs import build_jobs
+from mlops_assets.resources.backtest_store import BacktestStore
 from mlops_assets.resources.lake import LakeResource
 from mlops_assets.resources.model_registry import ModelRegistry
 from mlops_assets.resources.release_store import ReleaseStoreResource
@@ -35,6 +37,7 @@ def build_model_definitions(spec: ModelSpec) -> dg.Definitions:
             *build_training_assets(spec),
             *build_release_assets(spec),
             *build_monitoring_assets(spec),
+            *build_backtest_assets(spec),
         ],
         asset_checks=[*build_data_checks(spec), *build_release_checks(spec)],
         jobs=[jobs.retrain, jobs.monitor, jobs.project_releases],
@@ -58,6 +61,7 @@ def build_resources(where: Settings) -> dict[str, Any]:
             home_keys=str(where.home_keys),
             signing_key=str(where.signing_key) if where.signing_key else None,
         ),
+        "backtests": BacktestStore(root=str(where.backtests)),
         "reports": ReportFolder(root=str(where.reports)),
         "registry": ModelRegistry(tracking_uri=where.tracking_uri, artifacts=str(where.artifacts)),
         "io_manager": dg.FilesystemIOManager(base_dir=str(where.root / "assets")),

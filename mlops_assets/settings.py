@@ -9,7 +9,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 STATE_FORMAT = 1
 _STORES = ("lake", "release_store", "keys", "journals", "cache", "mlflow", "dagster", "assets", "audit")
-STATE_PARTS = frozenset({"STATE_FORMAT", "serving", "reports", "demo", "bench", "logs", *_STORES})
+STATE_PARTS = frozenset({"STATE_FORMAT", "serving", "reports", "backtests", "demo", "bench", "logs", *_STORES})
 """Everything that a home may hold; whatever else is there was put there by somebody else."""
 
 
@@ -62,6 +62,11 @@ class Settings(BaseSettings):
     def reports(self) -> Path:
         """Self-contained HTML reports, `<model>/`."""
         return self.root / "reports"
+
+    @property
+    def backtests(self) -> Path:
+        """What interrupted backtests go on from."""
+        return self.root / "backtests"
 
     @property
     def tracking_uri(self) -> str:

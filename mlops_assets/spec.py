@@ -342,6 +342,11 @@ class ModelSpec:
         return [*(number.name for number in self.numbers), *(category.name for category in self.categories)]
 
     @cached_property
+    def compares_seasons(self) -> bool:
+        """Whether some feature is compared with earlier windows of the same phase of the season."""
+        return self.drift.seasonal == "matched" and any(feature.seasonal for feature in self.features)
+
+    @cached_property
     def contract(self) -> Contract:
         """The serving side's view of this spec."""
         return Contract(

@@ -98,7 +98,8 @@ def due_reports(spec: ModelSpec, lake: LakeResource, watermark: datetime, *, mov
         for row in latest_summaries(lake.tables, spec.name, "performance_metrics")
         if row.get("complete", True)
     }
-    start = max(oldest, watermark - spec.training.history)
+    # A window is counted whole: the rest of one would look like labels that have changed.
+    start = last_boundary(max(oldest, watermark - spec.training.history), spec.windows)
     counts = label_counts(lake.tables, spec, start=start)
     due = []
     for window in windows_closed(start, watermark, spec.windows):

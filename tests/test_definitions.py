@@ -24,7 +24,7 @@ def repository():
 def test_every_model_has_every_asset(repository):
     keys = {tuple(key.path) for key in repository.asset_graph.get_all_asset_keys()}
     models = ("breast_cancer", "flight_delay")
-    assert keys == {(model, name) for model in models for name in (*RETRAINING_ASSETS, *REPORTS)}
+    assert keys == {(model, name) for model in models for name in (*RETRAINING_ASSETS, *REPORTS, "policy_backtest")}
 
 
 def test_every_asset_tells_the_operator_what_it_is(repository):
@@ -36,6 +36,13 @@ def test_every_asset_tells_the_operator_what_it_is(repository):
         assert node.kinds, key
         assert node.tags["mlops/model"] == key.path[0]
         assert node.group_name in {"data", "training", "release", "monitoring"}
+
+
+def test_no_job_makes_a_backtest_by_itself(repository):
+    jobs = [job for job in repository.get_all_jobs() if not job.name.startswith("__")]
+    assert len(jobs) == 2 * 3
+    made = {key.path[-1] for job in jobs for key in job.asset_layer.selected_asset_keys}
+    assert made == {*RETRAINING_ASSETS, *REPORTS}
 
 
 def test_all_sensors_and_schedules_run_by_default(repository):

@@ -9,7 +9,6 @@ from mlops_assets.assets.attributes import asset_attributes, row_metadata, viola
 from mlops_assets.assets.snapshots import (
     LabelledPredictions,
     SourceData,
-    check_label_health,
     load_source,
     pin_predictions,
     read_or_take_snapshot,
@@ -17,6 +16,7 @@ from mlops_assets.assets.snapshots import (
     store_snapshot,
 )
 from mlops_assets.assets.training_input import training_input_check, training_input_drift, training_input_metadata
+from mlops_assets.core.snapshots import check_label_health
 from mlops_assets.errors import ContractViolationError, DataError, LabelHealthError, SupersededError
 from mlops_assets.resources.lake import LakeResource
 from mlops_assets.resources.release_store import ReleaseStoreResource

@@ -9,7 +9,6 @@ import dagster as dg
 from mlops_assets.assets.attributes import asset_attributes
 from mlops_assets.assets.importances import compare_importances, importance_metadata
 from mlops_assets.assets.training import TrainedModel
-from mlops_assets.core.windows import holdout_start
 from mlops_assets.errors import DataError, MlopsError, SupersededError
 from mlops_assets.lake.tables import Lake
 from mlops_assets.resources.lake import LakeResource
@@ -150,11 +149,15 @@ def evaluate_candidate(spec: ModelSpec, lake: Lake, store: ReleaseStore, trained
     """Score champion and challenger on rows that neither has seen, and decide."""
     from mlops_assets.core.promotion import decide_promotion
     from mlops_assets.core.schema import binary_labels
+    from mlops_assets.core.snapshots import untouched_holdout
 
     latest = store.latest(spec.name)
     champion = latest.routing.production if latest else None
     snapshot = lake.read(spec.name, "reference", trained.reference.version)
-    holdout, prior = untouched_holdout(spec, snapshot, trained, store, champion)
+    tuned_until = [trained.tuned_until]
+    if champion is not None:
+        tuned_until.append(datetime.fromisoformat(open_bundle(store.bundles, champion.bundle).manifest.tuned_until))
+    holdout, prior = untouched_holdout(spec, snapshot, end=trained.reference.end, tuned_until=tuned_until)
     decision = decide_promotion(
         challenger=_scores(store, trained.bundle, holdout),
         champion=None if champion is None else _scores(store, champion.bundle, holdout),
@@ -181,20 +184,6 @@ def evaluate_candidate(spec: ModelSpec, lake: Lake, store: ReleaseStore, trained
         evidence=evidence,
         importances=None if champion is None else compare_importances(spec, store, trained.bundle, champion, holdout),
     )
-
-
-def untouched_holdout(
-    spec: ModelSpec, snapshot: "pd.DataFrame", trained: TrainedModel, store: ReleaseStore, champion: Deployed | None
-) -> "tuple[pd.DataFrame, float]":
-    """Return the labelled hold-out rows, and the share of positives before them (the constant predictor's prior)."""
-    labelled = snapshot[snapshot[spec.label.name].notna()]
-    start = holdout_start(trained.reference.end, spec.training)
-    seen = [trained.tuned_until]
-    if champion is not None:
-        seen.append(datetime.fromisoformat(open_bundle(store.bundles, champion.bundle).manifest.tuned_until))
-    later = (labelled["event_time"] >= start) & (labelled["event_time"] > max(seen))
-    before = labelled[labelled["event_time"] < start]
-    return labelled[later], float((before[spec.label.name] == spec.label.positive).mean())
 
 
 def decide(

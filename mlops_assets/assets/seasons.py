@@ -21,7 +21,7 @@ def season_counts(spec: ModelSpec, lake: Lake, window: Window, bundle: Bundle) -
     The rows are those that the model could have known: settled source rows and unique predictions up to the newest row
     it was tuned on, so that drift never becomes its own reference. None where no seasonal feature is to be matched.
     """
-    if spec.drift.seasonal != "matched" or not any(feature.seasonal for feature in spec.features):
+    if not spec.compares_seasons:
         return None
     from mlops_assets.core.profile import Profile, count
 

@@ -6,12 +6,13 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.assets.attributes import row_metadata
+from mlops_assets.core.snapshots import merge_snapshot
 from mlops_assets.core.windows import just_after, snapshot_end
-from mlops_assets.errors import ContractViolationError, InsufficientDataError, LabelHealthError, SupersededError
+from mlops_assets.errors import ContractViolationError, InsufficientDataError, SupersededError
 from mlops_assets.lake.queries import LogVersions, labelled_predictions, log_versions
 from mlops_assets.lake.tables import Lake, content_hash
 from mlops_assets.resources.lake import LakeResource
-from mlops_assets.spec import ModelSpec, TrainingPolicy
+from mlops_assets.spec import ModelSpec
 from serving.formats.release import Release, ReleaseStore
 
 if TYPE_CHECKING:
@@ -176,8 +177,7 @@ def read_or_take_snapshot(
             raise InsufficientDataError(f"{spec.name}: reference version {pinned_version} does not exist")
         frame = lake.read(spec.name, "reference", pinned_version)
         return frame, frame["snapshot_end"].iloc[0].to_pydatetime()
-    columns = [*spec.feature_names, spec.label.name, "event_time", "entity_key"]
-    settled = lake.read(spec.name, "source", source.version)[columns].assign(taken_from="source")
+    settled = lake.read(spec.name, "source", source.version)
     logged = labelled_predictions(lake, spec, joined.versions, start=joined.start, end=joined.end)
     logged = logged.assign(
         **{
@@ -185,13 +185,7 @@ def read_or_take_snapshot(
             "entity_key": logged["entity_key"].fillna(logged["prediction_id"]),
         }
     )
-    frames = [part for part in (settled, logged[columns].assign(taken_from="prediction")) if not part.empty]
-    frame = pd.concat(frames, ignore_index=True)
-    frame = frame[(frame["event_time"] >= joined.start) & (frame["event_time"] < joined.end)]
-    frame = frame.sort_values(["event_time", "entity_key", "taken_from"], kind="stable", ignore_index=True)
-    frame = frame.drop_duplicates(["entity_key", "event_time"], keep="last", ignore_index=True)
-    if frame.empty:
-        raise InsufficientDataError(f"{spec.name}: no row lies in the {spec.training.history} before {joined.end}")
+    frame = merge_snapshot(spec, settled, logged, start=joined.start, end=joined.end)
     enforce_contract(spec, lake, frame.drop(columns="taken_from"), what="snapshot")
     return frame.assign(snapshot_end=pd.Timestamp(joined.end)), joined.end
 
@@ -216,26 +210,3 @@ def store_snapshot(
     if version is None:
         raise InsufficientDataError(f"{spec.name}: no snapshot was written")
     return ReferenceData(version, content, end, len(frame), None if pinned_version is not None else source_version)
-
-
-def check_label_health(labels: "pd.Series[str]", policy: TrainingPolicy) -> dict[str, float]:
-    """Return the label figures of a snapshot.
-
-    Raises:
-        LabelHealthError: Too few labelled rows, too many missing labels, or one class too rare.
-    """
-    known = labels.dropna()
-    missing_share = float(labels.isna().mean())
-    minority_share = float(known.value_counts(normalize=True).min()) if known.nunique() > 1 else 0.0
-    if len(known) < policy.minimum_rows:
-        raise LabelHealthError(f"{len(known)} labelled rows; at least {policy.minimum_rows} are needed")
-    if missing_share > policy.maximum_null_label_share:
-        raise LabelHealthError(
-            f"{missing_share:.1%} of the labels are missing; at most {policy.maximum_null_label_share:.0%} may be"
-        )
-    if minority_share < policy.minimum_minority_share:
-        raise LabelHealthError(
-            f"the rarer class has {minority_share:.1%} of the labels; "
-            f"at least {policy.minimum_minority_share:.0%} are needed"
-        )
-    return {"labelled_rows": len(known), "missing_label_share": missing_share, "minority_share": minority_share}

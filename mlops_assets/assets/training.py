@@ -13,7 +13,6 @@ import dagster as dg
 
 from mlops_assets.assets.attributes import CODE_VERSION, asset_attributes
 from mlops_assets.assets.snapshots import ReferenceData
-from mlops_assets.core.windows import holdout_start
 from mlops_assets.errors import ConversionError, DataError
 from mlops_assets.resources.lake import LakeResource
 from mlops_assets.resources.model_registry import ModelRegistry
@@ -117,36 +116,32 @@ def fit_candidate(
         InsufficientDataError: A part of the split is too small.
         ConversionError: The ONNX graph does not answer like the pipeline.
     """
+    from mlops_assets.core.candidates import measure_candidate, split_labelled
     from mlops_assets.core.estimation import calibrate
-    from mlops_assets.core.performance import evaluate
-    from mlops_assets.core.profile import build_profile
     from mlops_assets.core.schema import binary_labels, frame_matrices
-    from mlops_assets.core.training import fit_final, parity, permutation_importances, search, split, to_onnx
+    from mlops_assets.core.training import fit_final, parity, permutation_importances, search, to_onnx
     from serving.scoring.predictor import Predictor
 
-    contract, label = spec.contract, spec.label
-    labelled = frame[frame[label.name].notna()].reset_index(drop=True)
-    parts = split(labelled, spec.training, end=reference.end)
+    parts = split_labelled(frame, spec, end=reference.end)
     found = search(parts.train, parts.validation, spec, on_trial=lambda trial: report(str(trial)))
     pipeline = fit_final(found, parts.train, parts.validation, spec)
-    model_bytes = to_onnx(pipeline, contract)
+    model_bytes = to_onnx(pipeline, spec.contract)
     predictor = Predictor(model_bytes)
-    difference = parity(pipeline, predictor, frame, contract)
-    scores = predictor.scores(*frame_matrices(parts.holdout, contract))
-    truth = binary_labels(parts.holdout[label.name], label.positive)
-    fitted = (parts.train[label.name] == label.positive).mean()
-    before_holdout = frame[frame["event_time"] < holdout_start(reference.end, spec.training)]
+    difference = parity(pipeline, predictor, frame, spec.contract)
+    scores = predictor.scores(*frame_matrices(parts.holdout, spec.contract))
+    truth = binary_labels(parts.holdout[spec.label.name], spec.label.positive)
+    holdout, profile = measure_candidate(parts, scores, frame, spec, end=reference.end)
     return FittedCandidate(
         search=found,
         split=parts,
         model_bytes=model_bytes,
         parity=difference,
-        holdout=evaluate(scores, truth, threshold=label.threshold, prior=float(fitted)),
+        holdout=holdout,
         holdout_scores=scores,
         importances=permutation_importances(pipeline, parts.validation, spec),
-        profile=build_profile(before_holdout, contract, scores=scores).to_json(),
+        profile=profile.to_json(),
         calibration=calibrate(scores, truth).to_json(),
-        tuned_until=parts.validation["event_time"].max().to_pydatetime(),
+        tuned_until=parts.tuned_until,
     )
 
 

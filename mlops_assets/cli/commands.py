@@ -2,7 +2,7 @@
 
 import click
 
-from mlops_assets.cli import automation, calls, keys, run
+from mlops_assets.cli import automation, backtest, calls, keys, run
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -16,11 +16,12 @@ def commands(debug: bool) -> None:
       mlops up                           Dagster, MLflow and the gRPC server, until Ctrl-C
       mlops retrain flight_delay         train, and promote if the gate agrees
       mlops predict flight_delay -       score rows (CSV or JSON lines) from standard input
+      mlops backtest flight_delay        which retraining policy would have been the best
       mlops status                       what is in production, what the last windows said
 
     State lives in the folder MLOPS_HOME (default .mlops). Every command reads it from there.
     """
 
 
-for command in (*run.COMMANDS, *calls.COMMANDS, *automation.COMMANDS, *keys.COMMANDS):
+for command in (*run.COMMANDS, *calls.COMMANDS, *automation.COMMANDS, *keys.COMMANDS, *backtest.COMMANDS):
     commands.add_command(command)

@@ -35,6 +35,12 @@ class Split:
     validation: "pd.DataFrame"
     holdout: "pd.DataFrame"
 
+    @property
+    def tuned_until(self) -> datetime:
+        """Event time of the last row that is fitted or tuned on."""
+        newest: datetime = self.validation["event_time"].max().to_pydatetime()
+        return newest
+
 
 @dataclass(frozen=True)
 class LabeledRows:

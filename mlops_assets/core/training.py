@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
 __all__ = [
+    "Recipe",
     "SearchResult",
     "Split",
     "TrialRecord",
@@ -77,15 +78,21 @@ class TrialRecord:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SearchResult:
+class Recipe:
+    """What a pipeline is made by: enough to fit it again on other rows."""
+
+    algorithm: Algorithm
+    params: Params
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchResult(Recipe):
     """The best candidate, every trial, and whether the number of trials or the seconds ended the search.
 
     Attributes:
         validation: The best candidate, fitted on the training rows, measured on the validation rows.
     """
 
-    algorithm: Algorithm
-    params: Params
     trials: tuple[TrialRecord, ...]
     stopped_by: Literal["trials", "seconds"]
     validation: Performance
@@ -148,7 +155,7 @@ def search(
         )
 
 
-def fit_final(found: SearchResult, train: "pd.DataFrame", validation: "pd.DataFrame", spec: ModelSpec) -> "Pipeline":
+def fit_final(found: Recipe, train: "pd.DataFrame", validation: "pd.DataFrame", spec: ModelSpec) -> "Pipeline":
     """Fit the best candidate on training and validation rows together.
 
     Raises:

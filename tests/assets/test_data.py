@@ -6,7 +6,8 @@ import dagster as dg
 import pandas as pd
 import pytest
 
-from mlops_assets.assets.snapshots import check_label_health, load_source, refuse_superseded
+from mlops_assets.assets.snapshots import load_source, refuse_superseded
+from mlops_assets.core.snapshots import check_label_health
 from mlops_assets.errors import ContractViolationError, InsufficientDataError, LabelHealthError, SupersededError
 from serving.formats.release import Release, ReleaseStore, Routing
 from tests.conftest import ANCHOR, DAY, tiny_source

@@ -1,5 +1,6 @@
 """A user's mistake gets one line that names the thing and the mend, an exit code that is not 0, and no traceback."""
 
+import json
 import os
 import socket
 import subprocess
@@ -38,7 +39,7 @@ def test_help_names_every_command(tmp_path):
     assert result.returncode == 0
     named = set(result.stdout.split())
     assert {"demo", "up", "serve", "replay", "predict", "feedback", "retrain", "pause", "resume"} <= named
-    assert {"keys", "release", "status", "doctor"} <= named
+    assert {"keys", "release", "status", "doctor", "backtest"} <= named
 
 
 def test_an_unknown_model_is_named_with_those_that_exist(tmp_path):
@@ -113,3 +114,31 @@ def test_doctor_says_what_is_wrong_and_how_to_mend_it(tmp_path):
     assert "BAD  gRPC server answers at 127.0.0.1:9" in result.stdout
     assert "→" in result.stdout
     assert "ok   model specs: breast_cancer, flight_delay" in result.stdout
+
+
+def test_a_backtest_of_what_does_not_exist_is_answered_with_what_does(tmp_path):
+    assert_one_line(mlops("backtest", "nope", home=tmp_path), "'nope'", "flight_delay")
+    result = mlops("backtest", "breast_cancer", "--policies", "monthly", home=tmp_path)
+    assert_one_line(result, "'monthly'", "weekly", "drift-no-seasonal")
+    result = mlops("backtest", "breast_cancer", "--sweep", "drift.votez=1", home=tmp_path)
+    assert_one_line(result, "'drift.votez=1'", "votes")
+
+
+def test_a_history_that_is_too_short_is_named(tmp_path):
+    (tmp_path / "hasty.py").write_text(
+        "from dataclasses import replace\n"
+        "from mlops_assets.models import breast_cancer\n"
+        "spec = replace(breast_cancer.spec, name='hasty', traffic=lambda: breast_cancer.traffic(weeks=1).head(300))\n"
+    )
+    result = mlops("backtest", "hasty", home=tmp_path, MLOPS_MODELS="hasty", PYTHONPATH=str(tmp_path))
+    assert_one_line(result, "hasty", "does not fill one window")
+
+
+def test_a_backtest_prints_a_table_and_writes_json_for_machines(tmp_path):
+    arguments = ("backtest", "breast_cancer", "--policies", "drift", "--weeks", "6", "--json", str(tmp_path / "b.json"))
+    result = mlops(*arguments, home=tmp_path / "home")
+    assert result.returncode == 0, result.stderr
+    document = json.loads((tmp_path / "b.json").read_text())
+    assert [policy["name"] for policy in document["policies"]] == ["static", "drift"]
+    assert f"Run {document['recommended']['policy']}" in result.stdout
+    assert (tmp_path / "home" / "reports" / "breast_cancer" / "policy-backtest.html").exists()

@@ -8,7 +8,7 @@ MISSING = "\u2013"  # en dash
 _STATES = {
     "good": {"clean", "holds", "promote", "promoted", "accepted", "passed"},
     "warn": {"drifted", "refuse", "refused", "rejected", "under_threshold"},
-    "bad": {"failed", "error", "superseded"},
+    "bad": {"fail", "failed", "error", "superseded"},
 }
 _ABBREVIATIONS = {
     "auc": "AUC",

@@ -1,0 +1,77 @@
+import pytest
+
+from mlops_assets.core.backtest import parse_policy, spec_under, sweep
+from mlops_assets.errors import SpecError
+from mlops_assets.models.flight_delay import spec as flights
+from tests.conftest import make_tiny_spec
+
+SPEC = make_tiny_spec()
+
+
+def test_a_name_is_its_triggers():
+    assert parse_policy("static").triggers == frozenset()
+    assert parse_policy("weekly").triggers == {"schedule"}
+    assert parse_policy(" drift+accuracy ").triggers == {"drift", "accuracy"}
+
+
+def test_overrides_change_the_spec_with_the_types_of_its_fields():
+    policy = parse_policy("drift+accuracy[drift.consecutive_windows=2;gate.metric=accuracy;accuracy.floor=0.8]")
+    under = spec_under(SPEC, policy)
+    assert under.drift.consecutive_windows == 2
+    assert (under.gate.metric, under.accuracy.floor) == ("accuracy", 0.8)
+    assert under.drift.votes == SPEC.drift.votes
+    assert under.training == SPEC.training
+    assert policy.name == "drift+accuracy[drift.consecutive_windows=2;gate.metric=accuracy;accuracy.floor=0.8]"
+
+
+def test_a_policys_own_name_stands_for_it():
+    (policy,) = sweep([parse_policy("drift[gate.margin=0.02]")], ["drift.votes=1"])
+    assert parse_policy(policy.name) == policy
+
+
+def test_seasonal_features_can_be_left_uncounted():
+    under = spec_under(flights, parse_policy("drift-no-seasonal"))
+    counted = {feature.name for feature in under.features if feature.counts_for_drift}
+    assert counted == {feature.name for feature in flights.features if not feature.seasonal}
+    assert spec_under(flights, parse_policy("drift")) == flights
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("monthly", "drift-no-seasonal"),
+        ("", "static"),
+        ("static+drift", "static"),
+        ("drift[", "overrides"),
+        ("drift[drift.windows=2]", "consecutive_windows"),
+        ("drift[training.trials=2]", "retraining.<field>"),
+        ("drift[drift.votes]", "<section>.<field>=<value>"),
+    ],
+)
+def test_what_is_no_policy_is_answered_with_those_there_are(text, word):
+    with pytest.raises(SpecError, match=word):
+        parse_policy(text)
+
+
+def test_a_value_that_does_not_fit_is_named():
+    with pytest.raises(SpecError, match="consecutive_windows=many"):
+        spec_under(SPEC, parse_policy("drift[drift.consecutive_windows=many]"))
+
+
+def test_a_sweep_varies_the_policies_that_read_the_field():
+    asked = [parse_policy(name) for name in ("static", "weekly", "drift")]
+    names = [policy.name for policy in sweep(asked, ["drift.consecutive_windows=2,3", "gate.metric=accuracy,log_loss"])]
+    assert names == [
+        "static",
+        "weekly[gate.metric=accuracy]",
+        "weekly[gate.metric=log_loss]",
+        "drift[drift.consecutive_windows=2;gate.metric=accuracy]",
+        "drift[drift.consecutive_windows=2;gate.metric=log_loss]",
+        "drift[drift.consecutive_windows=3;gate.metric=accuracy]",
+        "drift[drift.consecutive_windows=3;gate.metric=log_loss]",
+    ]
+
+
+def test_a_sweep_of_no_field_is_refused():
+    with pytest.raises(SpecError, match="votez"):
+        sweep([parse_policy("drift")], ["drift.votez=1,2"])
