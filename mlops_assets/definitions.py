@@ -50,7 +50,12 @@ def build_model_definitions(spec: ModelSpec) -> dg.Definitions:
 def build_resources(where: Settings) -> dict[str, Any]:
     """Return the only contact of assets and sensors with the outside."""
     return {
-        "lake": LakeResource(root=str(where.lake), clock=where.clock, shipping_lag_seconds=where.shipping_lag_seconds),
+        "lake": LakeResource(
+            root=str(where.lake),
+            clock=where.clock,
+            shipping_lag_seconds=where.shipping_lag_seconds,
+            engine=where.engine,
+        ),
         "releases": ReleaseStoreResource(
             root=str(where.release_store),
             home_keys=str(where.home_keys),

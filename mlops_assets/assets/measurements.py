@@ -65,13 +65,16 @@ def window_predictions(spec: ModelSpec, lake: LakeResource, window: Window) -> "
     return labelled_predictions(lake.tables, spec, versions, start=window.start, end=window.end)
 
 
-def measure_drift(spec: ModelSpec, bundle: Bundle, frame: "pd.DataFrame") -> "tuple[Profile, Counts, WindowDrift]":
-    """Count a window on the bundle's profile and score the counts."""
+def measure_drift(
+    spec: ModelSpec, bundle: Bundle, lake: LakeResource, window: Window
+) -> "tuple[Profile, Counts, WindowDrift]":
+    """Let the engine count a window on the bundle's profile, and score the counts."""
     from mlops_assets.core.drift import score_window
-    from mlops_assets.core.profile import Profile, count
+    from mlops_assets.core.profile import Profile
+    from mlops_assets.lake.queries import window_counts
 
     profile = Profile.from_dict(bundle.profile)
-    counts = count(profile, frame)
+    counts = window_counts(lake.tables, spec, profile, start=window.start, end=window.end, engine=lake.engine)
     return (
         profile,
         counts,

@@ -38,7 +38,7 @@ def build_monitoring_assets(spec: ModelSpec) -> list[dg.AssetsDefinition]:
     }
 
     @dg.asset(
-        **asset_attributes(spec, "monitoring", kinds={"scipy", "deltalake"}),
+        **asset_attributes(spec, "monitoring", kinds={"duckdb", "deltalake"}),
         **shared,
         check_specs=[
             dg.AssetCheckSpec(
@@ -64,8 +64,7 @@ def build_monitoring_assets(spec: ModelSpec) -> list[dg.AssetsDefinition]:
         window = window_of_key(context.partition_key, spec.windows)
         try:
             release, bundle = production(releases, spec)
-            frame = window_predictions(spec, lake, window)
-            profile, counts, drift = measure_drift(spec, bundle, frame)
+            profile, counts, drift = measure_drift(spec, bundle, lake, window)
         except DataError as error:
             raise dg.Failure(str(error), allow_retries=False) from None
         store_drift(spec, lake, window, release, bundle, drift)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
+from urllib.parse import unquote
 
 from mlops_assets.errors import InsufficientDataError
 
@@ -76,6 +77,28 @@ class Lake:
     def replace(self, model: str, table: Literal["source", "reference"], rows: "pa.Table") -> int:
         """Write the table anew as its next version; older versions stay readable."""
         return self._write(model, table, rows, "overwrite")
+
+    def files(self, model: str, table: TableName, column: str, *, start: datetime, end: datetime) -> list[str]:
+        """Return the Parquet files that may hold rows with a time in [start, end), from the statistics in the log.
+
+        Args:
+            model: The model's name.
+            table: The table; none of its files are returned if it does not exist.
+            column: A time column of it.
+            start: Of the window.
+            end: Of the window.
+        """
+        import pyarrow as pa
+
+        opened = self.open(model, table)
+        if opened is None:
+            return []
+        root = self.path(model, table)
+        return [
+            str(root / unquote(action["path"]))
+            for action in pa.table(opened.get_add_actions(flatten=True)).to_pylist()
+            if (action.get(f"max.{column}") or start) >= start and (action.get(f"min.{column}") or start) < end
+        ]
 
     def newest(self, model: str, table: TableName, column: str) -> datetime | None:
         """Return the greatest value of a time column, from the files' statistics alone."""
