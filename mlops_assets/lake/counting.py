@@ -43,9 +43,8 @@ def count_rows(rows: "ibis.Table", profile: Profile) -> Counts:
     """
     import ibis
 
-    numbers = [number for number in (*profile.numbers, profile.score) if number and number.name in rows.columns]
-    categories = [one for one in (*profile.categories, profile.label) if one and one.name in rows.columns]
-    features = [*numbers, *categories]
+    profiled = (*profile.numbers, profile.score, *profile.categories, profile.label)
+    features = [one for one in profiled if one is not None and one.name in rows.columns]
     parts = [rows.aggregate(n=rows.count()).select(feature=ibis.literal(_ROWS, "int16"), **_no_key(), n="n")]
     for place, feature in enumerate(features):
         part = _by_key(rows, feature) if isinstance(feature, NumberProfile) else _by_kind(rows, feature)

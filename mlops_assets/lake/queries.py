@@ -78,8 +78,10 @@ def labelled_predictions(
     return frame
 
 
-def window_counts(lake: Lake, spec: ModelSpec, profile: Profile, *, start: datetime, end: datetime, engine: str) -> Counts:
-    """Count the unique predictions with event time in [start, end) on a profile, without reading them into this process.
+def window_counts(
+    lake: Lake, spec: ModelSpec, profile: Profile, *, start: datetime, end: datetime, engine: str
+) -> Counts:
+    """Count the unique predictions with event time in [start, end) on a profile; no row comes back from the engine.
 
     The records of repeated calls are few: everything is counted in one pass, and they are counted off.
 
@@ -99,7 +101,7 @@ def window_counts(lake: Lake, spec: ModelSpec, profile: Profile, *, start: datet
         window = (logged.event_time >= start) & (logged.event_time < end)
         answered = logged.filter(window, logged.role.isin(ANSWERED_ROLES))
         counts = count_rows(answered, profile)
-        repeated = _repeated(answered).cache()
+        repeated = _repeated(answered)
         return less(counts, count_rows(repeated, profile)) if repeated.count().to_pyarrow().as_py() else counts
 
 

@@ -12,7 +12,7 @@ from mlops_assets.spec import ModelSpec
 
 
 class LakeResource(dg.ConfigurableResource):  # type: ignore[type-arg]
-    """Delta tables below one folder, the clock that says until when they are complete, and the engine that counts them."""
+    """Delta tables below one folder, the clock that says until when they are complete, and what counts their rows."""
 
     root: str
     clock: Literal["wall", "event"] = "wall"
