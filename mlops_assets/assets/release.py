@@ -167,6 +167,7 @@ def evaluate_candidate(spec: ModelSpec, lake: Lake, store: ReleaseStore, trained
         "holdout_start": None if holdout.empty else holdout["event_time"].min().isoformat(),
         "holdout_end": trained.reference.end.isoformat(),
         "data_version": trained.reference.content,
+        "reference_version": trained.reference.version,
     }
     return ModelEvaluation(
         candidate=Deployed(trained.version, trained.bundle),

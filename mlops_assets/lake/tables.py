@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 from urllib.parse import unquote
 
 from mlops_assets.errors import InsufficientDataError
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 TableName = Literal[
     "source", "reference", "predictions", "feedback", "quarantine", "drift_metrics", "performance_metrics", "releases"
 ]
+TABLES: tuple[TableName, ...] = get_args(TableName)
+# A version can be read only as long as its entry of the log is there; entries are small.
+_CONFIGURATION = {"delta.logRetentionDuration": "interval 36500 days"}
 
 
 class Lake:
@@ -115,7 +118,8 @@ class Lake:
 
         path = self.path(model, table)
         path.mkdir(parents=True, exist_ok=True)
-        write_deltalake(str(path), rows, mode=mode, schema_mode="merge" if mode == "append" else "overwrite")
+        schema_mode: Literal["merge", "overwrite"] = "merge" if mode == "append" else "overwrite"
+        write_deltalake(str(path), rows, mode=mode, schema_mode=schema_mode, configuration=_CONFIGURATION)
         return int(DeltaTable(str(path)).version())
 
 
