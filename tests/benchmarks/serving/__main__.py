@@ -10,11 +10,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from mlops_assets.cli import interruption
+from tests.benchmarks.page import write_section
 from tests.benchmarks.serving.figures import figures_of
 from tests.benchmarks.serving.load import MISSING, LoadError, h2load
 from tests.benchmarks.serving.model import make_model
 from tests.benchmarks.serving.parts import PARTS, Bench
-from tests.benchmarks.serving.report import about, tables, write_section
+from tests.benchmarks.serving.report import NAME, about, tables
 from tests.serving.harness import ROOT
 
 RESULTS = ROOT / ".mlops" / "bench" / "serving.json"
@@ -117,7 +118,7 @@ def _write_page(results: dict[str, Any]) -> None:
     if short:
         print(f"{PAGE.relative_to(ROOT)} stays as it is: no full measurement of {', '.join(short)}")
         return
-    write_section(PAGE, tables(results["parts"], results["about"]))
+    write_section(PAGE, NAME, tables(results["parts"], results["about"]))
     print(f"written into {PAGE.relative_to(ROOT)}")
 
 

@@ -1,39 +1,26 @@
 """The tables, as Markdown: for the terminal and for `docs/benchmarks.md`."""
 
-import os
-import platform
-import re
 import sys
-from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
-from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
+from tests.benchmarks import page
 from tests.benchmarks.serving.cores import ALL_CORES
 from tests.benchmarks.serving.figures import FIGURES, Parts, figures_of, ours_over, summary_of
 from tests.benchmarks.serving.peers.catalog import FORMS
 from tests.benchmarks.serving.rounds import from_document
 
-BEGIN, END = "<!-- bench-serving: begin (written by make bench-serving) -->", "<!-- bench-serving: end -->"
+NAME = "bench-serving"
 _LIBRARIES = ("grpcio", "protobuf", "onnxruntime", "numpy", "scikit-learn", "skl2onnx")
 
 
 def about() -> dict[str, str]:
     """Return where and with what was measured."""
-    return {
-        "command": _command(sys.argv[1:]),
-        "date": datetime.now(UTC).date().isoformat(),
-        "cpu": f"{_cpu()}, {len(ALL_CORES)} cores",
-        "system": f"Linux {platform.release().split('-')[0]}, Python {platform.python_version()}",
-        "load": f"load average of the machine before: {os.getloadavg()[0]:.1f}",
-        "libraries": ", ".join(f"{name} {version(name)}" for name in _LIBRARIES),
-    }
+    return page.about(NAME, sys.argv[1:], cores=len(ALL_CORES), libraries=_LIBRARIES)
 
 
 def tables(parts: Parts, facts: dict[str, str]) -> str:
     """Return every table whose part is there."""
-    texts = [_facts(facts), _figures(parts)]
+    texts = [page.facts_line(facts), _figures(parts)]
     if "single" in parts:
         texts.append(_single(parts["single"]))
     if "stages" in parts:
@@ -45,28 +32,6 @@ def tables(parts: Parts, facts: dict[str, str]) -> str:
     return "\n\n".join(texts)
 
 
-def write_section(page: Path, text: str) -> None:
-    """Replace what stands between the markers of a page.
-
-    Raises:
-        ValueError: The page has no such markers.
-    """
-    content = page.read_text()
-    pattern = re.compile(f"{re.escape(BEGIN)}.*{re.escape(END)}", re.DOTALL)
-    if not pattern.search(content):
-        raise ValueError(f"{page.name} has no section {BEGIN}")
-    page.write_text(pattern.sub(lambda _: f"{BEGIN}\n{text}\n{END}", content))
-
-
-def _command(arguments: list[str]) -> str:
-    return "make bench-serving" + (f' ARGS="{" ".join(arguments)}"' if arguments else "")
-
-
-def _facts(facts: dict[str, str]) -> str:
-    where = "; ".join(facts[name] for name in ("cpu", "system", "libraries", "load"))
-    return f"`{facts['command']}` on {facts['date']}; {where}."
-
-
 def _figures(parts: Parts) -> str:
     values = figures_of(parts)
     rows = []
@@ -76,7 +41,7 @@ def _figures(parts: Parts) -> str:
             verdict = "–" if value is None else "yes" if figure.is_met(value) else "**no**"
             shown = "not measured" if value is None else f"{value:.3g}"
             rows.append((f"`{figure.name}`", figure.meaning, figure.target, shown, verdict))
-    return _table(("figure", "is", "must reach", "measured", "met"), rows)
+    return page.table(("figure", "is", "must reach", "measured", "met"), rows)
 
 
 def _single(part: dict[str, Any]) -> str:
@@ -96,7 +61,7 @@ def _single(part: dict[str, Any]) -> str:
             )
         )
     head = ("one row", "calls/s, c = 1", "p50 ms", "p99 ms", "calls/s, c = 16", "p99 ms", "CPU µs/call")
-    return _table(head, rows)
+    return page.table(head, rows)
 
 
 def _stages(parts: Parts) -> str:
@@ -110,7 +75,7 @@ def _stages(parts: Parts) -> str:
             ("the rest: threads, caches, shipper, supervisor", f"{ours - echo - stages['total in the worker']:.1f}")
         )
         rows.append(("our CPU, concurrency 16", f"{ours:.1f}"))
-    return _table(("what one row is made of", "µs"), rows)
+    return page.table(("what one row is made of", "µs"), rows)
 
 
 def _peers(part: dict[str, Any], form: str) -> str:
@@ -135,7 +100,7 @@ def _peers(part: dict[str, Any], form: str) -> str:
             )
         )
     head = (f"peers, {FORMS[form]}", "calls/s, c = 1", "p99 ms", "calls/s, c = 16", "p99 ms", "ours over it")
-    return _table(head, rows)
+    return page.table(head, rows)
 
 
 def _changes(parts: Parts) -> str:
@@ -160,14 +125,4 @@ def _changes(parts: Parts) -> str:
         mib = parts["memory"]["mib_by_swaps"]
         steps = ", ".join(f"{mib[step]:.0f} after {step}" for step in ("10", "50", "100", "150", "200"))
         rows.append(("resident memory of the worker, MiB by swaps", steps))
-    return _table(("change of the model", "measured"), rows)
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in line)} |" for line in lines)
-
-
-def _cpu() -> str:
-    found = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
-    return found[1] if found else platform.machine()
+    return page.table(("change of the model", "measured"), rows)

@@ -14,14 +14,15 @@ import grpc
 import numpy as np
 import pytest
 
+from tests.benchmarks.page import markers, write_section
 from tests.benchmarks.serving.answers import FRAME_HEADER_BYTES, check, measured
 from tests.benchmarks.serving.figures import FIGURES, figures_of
 from tests.benchmarks.serving.load import LoadError, Request, Sample, grpc_request, h2load
 from tests.benchmarks.serving.model import make_model
 from tests.benchmarks.serving.parts import PARTS, Bench
 from tests.benchmarks.serving.peers.catalog import FORMS, PEERS
-from tests.benchmarks.serving.peers.environments import version_of
-from tests.benchmarks.serving.report import BEGIN, END, about, tables, write_section
+from tests.benchmarks.serving.peers.environments import environment_of
+from tests.benchmarks.serving.report import NAME, about, tables
 from tests.benchmarks.serving.servers import running_ours
 
 PEERS_FOLDER = Path(__file__).parent / "peers"
@@ -134,19 +135,20 @@ def test_a_peer_that_was_not_measured_shows_its_reason_and_is_nobody_to_compare_
 
 def test_the_page_gets_its_section_and_keeps_the_rest(tmp_path):
     page = tmp_path / "page.md"
-    page.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
-    write_section(page, "new \\1")
-    assert page.read_text() == f"before\n{BEGIN}\nnew \\1\n{END}\nafter\n"
+    begin, end = markers(NAME)
+    page.write_text(f"before\n{begin}\nold\n{end}\nafter\n")
+    write_section(page, NAME, "new \\1")
+    assert page.read_text() == f"before\n{begin}\nnew \\1\n{end}\nafter\n"
     page.write_text("nothing")
     with pytest.raises(ValueError, match="has no section"):
-        write_section(page, "new")
+        write_section(page, NAME, "new")
 
 
 @pytest.mark.parametrize("peer", PEERS, ids=lambda peer: peer.folder)
 def test_every_peer_is_pinned_and_names_no_index(peer):
     pins = (PEERS_FOLDER / peer.folder / "requirements.txt").read_text().splitlines()
     assert all(re.match(r"[A-Za-z0-9_.-]+(\[[a-z,]+\])?==\S+", pin) for pin in pins)
-    assert version_of(peer)
+    assert environment_of(peer).version_of(peer.package)
     assert (PEERS_FOLDER / peer.folder / "server.py").exists()
     assert set(peer.forms) == set(FORMS)
 
