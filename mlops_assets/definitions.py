@@ -8,7 +8,7 @@ from mlops_assets.assets.data import build_data_assets
 from mlops_assets.assets.monitoring import build_monitoring_assets
 from mlops_assets.assets.release import build_release_assets
 from mlops_assets.assets.training import build_training_assets
-from mlops_assets.assets.upkeep import build_upkeep_asset
+from mlops_assets.assets.upkeep import build_upkeep_assets
 from mlops_assets.catalog import specs
 from mlops_assets.checks.data import build_data_checks
 from mlops_assets.checks.release import build_release_checks
@@ -35,7 +35,7 @@ def build_model_definitions(spec: ModelSpec) -> dg.Definitions:
             *build_training_assets(spec),
             *build_release_assets(spec),
             *build_monitoring_assets(spec),
-            build_upkeep_asset(spec),
+            *build_upkeep_assets(spec),
         ],
         asset_checks=[*build_data_checks(spec), *build_release_checks(spec)],
         jobs=[jobs.retrain, jobs.monitor, jobs.project_releases, jobs.lake_upkeep],

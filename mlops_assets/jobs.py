@@ -1,4 +1,4 @@
-"""The jobs of one model: the one retraining that every trigger ends in, the reports, the projections, and the lake's upkeep."""
+"""The jobs of one model: the retraining that every trigger ends in, the reports, the projections, the upkeep."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -11,15 +11,15 @@ from mlops_assets.spec import ModelSpec
 from serving.formats.release import ReleaseStore
 
 
-def build_upkeep_asset(spec: ModelSpec) -> dg.AssetsDefinition:
+def build_upkeep_assets(spec: ModelSpec) -> list[dg.AssetsDefinition]:
     """Return `lake_upkeep` of one model."""
 
     @dg.asset(**asset_attributes(spec, "monitoring", kinds={"deltalake"}))
     def lake_upkeep(lake: LakeResource, releases: ReleaseStoreResource) -> dg.MaterializeResult[None]:
         """Compacts every table of the model and removes files that no readable version needs.
 
-        Versions within the spec's `upkeep.time_travel` stay readable, and for good the snapshots that a promoted version
-        was trained on. It can run at any time: servers go on shipping, readers go on reading.
+        Versions within the spec's `upkeep.time_travel` stay readable, and for good the snapshots that promoted versions
+        were trained on. It can run at any time: servers go on shipping, readers go on reading.
         """
         done = [one for one in keep_up_tables(spec, lake.tables, releases.store) if one is not None]
         records = [
@@ -36,7 +36,7 @@ def build_upkeep_asset(spec: ModelSpec) -> dg.AssetsDefinition:
             }
         )
 
-    return lake_upkeep
+    return [lake_upkeep]
 
 
 def keep_up_tables(spec: ModelSpec, lake: Lake, store: ReleaseStore) -> list[TableUpkeep | None]:

@@ -13,6 +13,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,7 +74,8 @@ class Grid:
         return counted
 
 
-def grid_of(edges: Sequence[float]) -> Grid:
+@lru_cache(maxsize=256)
+def grid_of(edges: tuple[float, ...]) -> Grid:
     """Lay lattices through given edges, as few as possible.
 
     Args:
@@ -85,18 +87,14 @@ def grid_of(edges: Sequence[float]) -> Grid:
         runs = _runs(exact, budget)
         if 1 + sum(run.n_keys + 1 for run in runs) <= MAXIMUM_KEYS:
             break
-    lattices, edge_keys, first, key = [], [], 0, 1
+    lattices: list[Lattice] = []
+    edge_keys: list[int] = []
+    key = 1
     for run in runs:
-        step = max(run.step, 1)
-        multiple, divisor = (step, 10**run.decimals) if run.decimals >= 0 else (step * 10**-run.decimals, 1)
-        low, high = edges[first], edges[first + len(run.points) - 1]
-        lattices.append(
-            Lattice(low, high, float(multiple), float(divisor), run.points[0] // step, key, run.n_keys)
-            if len(run.points) > 1
-            else Lattice(low, high, 1.0, 1.0, 0, key, 1)
-        )
-        edge_keys += [key + 2 * ((point - run.points[0]) // step) for point in run.points]
-        first, key = first + len(run.points), key + run.n_keys + 1
+        start = len(edge_keys)
+        lattices.append(run.lattice(edges[start], edges[start + run.n_edges - 1], key))
+        edge_keys += [key + run.key_of(edge) for edge in exact[start : start + run.n_edges]]
+        key += run.n_keys + 1
     return Grid(tuple(lattices), tuple(edge_keys), key)
 
 
@@ -112,11 +110,12 @@ def rounded_edges(quantiles: NDArray[np.float64]) -> tuple[float, ...]:
     values, repeats = np.unique(quantiles, return_counts=True)
     values = values + 0.0  # -0.0 would be an edge of another name
     heavy = repeats >= max(2.0, _HEAP_SHARE * len(quantiles))
+    digits = np.array([_decimals(Decimal(repr(value)).normalize()) for value in values.tolist()], dtype=np.int64)
     edges: set[float] = set()
     for budget in _BUDGETS:
         edges, start, n_keys = set(), 0, 1
         while start < len(values):
-            stop, spacing = _longest_run(values, start, budget)
+            stop, spacing = _longest_run(values, digits, start, budget)
             here = slice(start, stop)
             edges.update(_on_lattice(values[here], repeats[here] > 1, heavy[here], spacing))
             n_keys += spacing.n_keys(values[here]) + 1
@@ -148,35 +147,39 @@ class _Spacing:
         return 2 * int(last - first) + 1
 
 
-def _longest_run(values: NDArray[np.float64], start: int, budget: int) -> tuple[int, _Spacing]:
+def _longest_run(
+    values: NDArray[np.float64], digits: NDArray[np.int64], start: int, budget: int
+) -> tuple[int, _Spacing]:
     """Return the end of the longest run that one lattice tells apart well enough, and the lattice's spacing."""
     low, high = start + 1, len(values)
     while low < high:
         middle = (low + high + 1) // 2
-        if _is_told_apart(values[start:middle], budget):
+        run = values[start:middle]
+        if _is_told_apart(run, _finest(run, digits[start:middle], budget)):
             low = middle
         else:
             high = middle - 1
-    return low, _finest(values[start:low], budget)
+    return low, _finest(values[start:low], digits[start:low], budget)
 
 
-def _is_told_apart(run: NDArray[np.float64], budget: int) -> bool:
-    spacing = _finest(run, budget)
+def _is_told_apart(run: NDArray[np.float64], spacing: _Spacing) -> bool:
     if abs(spacing.decimals) > _EXACT_POWERS:
         return False
     points = spacing.points(run)
     return bool(np.abs(points).max() * 5 < _LARGEST_POINT) and len(np.unique(points)) >= _KEPT_SHARE * len(run)
 
 
-def _finest(run: NDArray[np.float64], budget: int) -> _Spacing:
+def _finest(run: NDArray[np.float64], digits: NDArray[np.int64], budget: int) -> _Spacing:
     """Return the finest spacing within the budget, or the coarser one that holds all the values."""
     needed = (float(run[-1]) / 4 - float(run[0]) / 4) / budget * 8
     if needed <= 0 or not math.isfinite(needed):
         return _Spacing(1, 0)
     magnitude = math.floor(math.log10(needed))
+    if abs(magnitude) > _EXACT_POWERS:
+        return _Spacing(1, -magnitude)
     step = next(step for step in (1, 2, 5, 10) if step >= needed / 10.0**magnitude * (1 - 1e-12))
     finest = _Spacing(1, -magnitude - 1) if step == 10 else _Spacing(step, -magnitude)
-    own = max(-int(Decimal(repr(value)).normalize().as_tuple().exponent) for value in run.tolist())
+    own = int(digits.max())
     return _Spacing(1, own) if own < finest.decimals else finest
 
 
@@ -203,26 +206,45 @@ def _on_lattice(
 class _Run:
     """Consecutive edges as whole multiples of 10**-decimals; `step` divides them all."""
 
-    points: tuple[int, ...]
+    first: int
+    last: int
     decimals: int
     step: int
+    n_edges: int
 
     @property
     def n_keys(self) -> int:
-        return 2 * ((self.points[-1] - self.points[0]) // max(self.step, 1)) + 1
+        return 2 * ((self.last - self.first) // max(self.step, 1)) + 1
+
+    def key_of(self, edge: Decimal) -> int:
+        return 2 * ((int(edge.scaleb(self.decimals)) - self.first) // max(self.step, 1))
+
+    def lattice(self, low: float, high: float, key: int) -> Lattice:
+        if self.n_edges == 1:
+            return Lattice(low, high, multiple=1.0, divisor=1.0, first_point=0, first_key=key, n_keys=1)
+        power = 10.0 ** abs(self.decimals)
+        return Lattice(
+            low,
+            high,
+            multiple=self.step * power if self.decimals < 0 else float(self.step),
+            divisor=power if self.decimals > 0 else 1.0,
+            first_point=self.first // self.step,
+            first_key=key,
+            n_keys=self.n_keys,
+        )
 
     def extended(self, edge: Decimal) -> "_Run":
-        decimals = max(self.decimals, -int(edge.as_tuple().exponent))
+        decimals = max(self.decimals, _decimals(edge))
         factor = 10 ** (decimals - self.decimals)
         point = int(edge.scaleb(decimals))
         return _Run(
-            (*(one * factor for one in self.points), point), decimals, math.gcd(self.step * factor, abs(point))
+            self.first * factor, point, decimals, math.gcd(self.step * factor, abs(point)), n_edges=self.n_edges + 1
         )
 
     def fits(self, budget: int) -> bool:
         return (
             abs(self.decimals) <= _EXACT_POWERS
-            and max(abs(self.points[0]), abs(self.points[-1])) < _LARGEST_POINT
+            and max(abs(self.first), abs(self.last)) < _LARGEST_POINT
             and self.step * 10.0**-self.decimals < _LARGEST_POINT
             and self.n_keys <= budget
         )
@@ -236,7 +258,10 @@ def _runs(edges: Sequence[Decimal], budget: int) -> list[_Run]:
         if longer is not None and longer.fits(budget):
             runs[-1] = longer
         else:
-            digits = -int(edge.as_tuple().exponent)
-            point = int(edge.scaleb(digits))
-            runs.append(_Run((point,), digits, abs(point)))
+            point = int(edge.scaleb(_decimals(edge)))
+            runs.append(_Run(point, point, _decimals(edge), abs(point), n_edges=1))
     return runs
+
+
+def _decimals(number: Decimal) -> int:
+    return -int(number.as_tuple().exponent)

@@ -19,7 +19,7 @@ def window_table(url: str, files: Sequence[str], columns: Sequence[str]) -> "Ite
     """Open Parquet files as a table of an engine, until the end of the block.
 
     Args:
-        url: `duckdb://`, `pyspark://` or `postgres://user@host/database`; what follows the `?` are the engine's settings.
+        url: `duckdb://`, `pyspark://` or `postgresql://user@host/database`; what follows the `?` are its settings.
         files: Paths or URIs that the engine can read; for PostgreSQL this process reads them and copies the rows.
         columns: What will be asked for; the files may lack some of them.
 
@@ -27,7 +27,7 @@ def window_table(url: str, files: Sequence[str], columns: Sequence[str]) -> "Ite
         OperationError: The URL names no engine, or its client library is not installed.
     """
     scheme = urlsplit(url).scheme
-    opened = {"duckdb": _duckdb, "pyspark": _spark, "postgres": _postgres, "postgresql": _postgres}.get(scheme)
+    opened = {"duckdb": _duckdb, "pyspark": _spark, "postgresql": _postgres}.get(scheme)
     if opened is None:
         raise OperationError(f"MLOPS_ENGINE={url}: no such engine; use duckdb://, pyspark:// or postgresql://")
     try:

@@ -1,4 +1,4 @@
-"""What monitoring and training read from the lake: joins and filters written once with ibis, run by DuckDB or another engine."""
+"""What monitoring and training read from the lake: written once with ibis, run by DuckDB; counts by any engine."""
 
 from dataclasses import dataclass
 from datetime import datetime
