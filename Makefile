@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 UV := 0.13.8
 BIN := .venv/bin
 
-.PHONY: help setup demo test test-fast test-all bench-serving bench-drift-rules bench-estimate check fix protos release-protos serve dev lock system-packages clean
+.PHONY: help setup demo test test-fast test-all bench-serving bench-drift bench-drift-rules bench-estimate check fix protos release-protos serve dev lock system-packages clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -33,6 +33,9 @@ test-all: setup ## Every test in its full form
 
 bench-serving: setup ## The server against its peers; quicker: make bench-serving ARGS="--quick"
 	@$(BIN)/python -m tests.benchmarks.serving $(ARGS)
+
+bench-drift: setup ## The drift report against its peers; quicker: make bench-drift ARGS="--quick"
+	@$(BIN)/python -m tests.benchmarks.drift $(ARGS)
 
 bench-drift-rules: setup ## How often each drift rule is wrong, how soon it is right; quicker: ARGS="--quick"
 	@$(BIN)/python -m tests.benchmarks.drift_rules $(ARGS)
@@ -69,8 +72,10 @@ dev: setup ## Dagster, MLflow and the gRPC server until Ctrl-C
 lock: setup ## Resolve the dependencies anew
 	$(BIN)/uv pip compile --quiet --universal --no-header --no-emit-index-url --python-version 3.11 --all-extras pyproject.toml -o requirements.lock
 
-system-packages: ## List system packages that optional targets need
+system-packages: ## List system packages that optional targets and tests need
 	@echo "nghttp2-client: h2load, the load generator of make bench-serving (apt-get install -y nghttp2-client)"
+	@echo "postgresql: the tests that count windows on PostgreSQL (apt-get install -y postgresql)"
+	@echo "default-jre-headless: Java 17 or 21, the tests that count windows on Spark (apt-get install -y default-jre-headless)"
 
 clean: ## Remove state and caches, keep the environment
 	rm -rf .mlops .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,4 +1,4 @@
-"""The roof: composes every model's assets, checks, jobs, sensors and schedule into one code location."""
+"""The roof: composes every model's assets, checks, jobs, sensors and schedules into one code location."""
 
 from typing import Any
 
@@ -9,6 +9,7 @@ from mlops_assets.assets.data import build_data_assets
 from mlops_assets.assets.monitoring import build_monitoring_assets
 from mlops_assets.assets.release import build_release_assets
 from mlops_assets.assets.training import build_training_assets
+from mlops_assets.assets.upkeep import build_upkeep_assets
 from mlops_assets.catalog import specs
 from mlops_assets.checks.data import build_data_checks
 from mlops_assets.checks.release import build_release_checks
@@ -24,7 +25,7 @@ from sensors.monitoring_windows import build_monitoring_windows_sensor
 from sensors.new_data import build_new_data_sensors
 from sensors.projections import build_projections_sensor
 from sensors.run_failure import abandoned_mlflow_runs_sensor
-from sensors.schedules import build_weekly_schedule
+from sensors.schedules import build_upkeep_schedule, build_weekly_schedule
 from sensors.triggers import build_accuracy_sensor, build_drift_sensor
 
 
@@ -38,9 +39,10 @@ def build_model_definitions(spec: ModelSpec) -> dg.Definitions:
             *build_release_assets(spec),
             *build_monitoring_assets(spec),
             *build_backtest_assets(spec),
+            *build_upkeep_assets(spec),
         ],
         asset_checks=[*build_data_checks(spec), *build_release_checks(spec)],
-        jobs=[jobs.retrain, jobs.monitor, jobs.project_releases],
+        jobs=[jobs.retrain, jobs.monitor, jobs.project_releases, jobs.lake_upkeep],
         sensors=[
             build_monitoring_windows_sensor(spec, jobs.monitor),
             build_drift_sensor(spec, jobs.retrain),
@@ -48,14 +50,19 @@ def build_model_definitions(spec: ModelSpec) -> dg.Definitions:
             *build_new_data_sensors(spec, jobs.retrain),
             build_projections_sensor(spec, jobs.project_releases),
         ],
-        schedules=[build_weekly_schedule(spec, jobs.retrain)],
+        schedules=[build_weekly_schedule(spec, jobs.retrain), build_upkeep_schedule(spec, jobs.lake_upkeep)],
     )
 
 
 def build_resources(where: Settings) -> dict[str, Any]:
     """Return the only contact of assets and sensors with the outside."""
     return {
-        "lake": LakeResource(root=str(where.lake), clock=where.clock, shipping_lag_seconds=where.shipping_lag_seconds),
+        "lake": LakeResource(
+            root=str(where.lake),
+            clock=where.clock,
+            shipping_lag_seconds=where.shipping_lag_seconds,
+            engine=where.engine,
+        ),
         "releases": ReleaseStoreResource(
             root=str(where.release_store),
             home_keys=str(where.home_keys),

@@ -1,4 +1,4 @@
-"""The jobs of one model: the one retraining that every trigger ends in, the reports, and the projections."""
+"""The jobs of one model: the retraining that every trigger ends in, the reports, the projections, the upkeep."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -26,10 +26,11 @@ class ModelJobs:
     retrain: Any
     monitor: Any
     project_releases: Any
+    lake_upkeep: Any
 
 
 def build_jobs(spec: ModelSpec) -> ModelJobs:
-    """Return the jobs `<model>_retrain`, `<model>_monitor` and `<model>_project_releases`."""
+    """Return the jobs `<model>_retrain`, `<model>_monitor`, `<model>_project_releases` and `<model>_lake_upkeep`."""
 
     def job(name: str, assets: tuple[str, ...], description: str) -> Any:
         selection = dg.AssetSelection.assets(*(dg.AssetKey([spec.name, asset]) for asset in assets))
@@ -41,4 +42,5 @@ def build_jobs(spec: ModelSpec) -> ModelJobs:
         retrain=job("retrain", RETRAINING_ASSETS, "Takes a snapshot, trains, evaluates, and promotes or refuses."),
         monitor=job("monitor", REPORTS, "Makes the reports of one monitoring window."),
         project_releases=job("project_releases", ("release_projections",), "Repairs the copies of the release chain."),
+        lake_upkeep=job("lake_upkeep", ("lake_upkeep",), "Compacts the lake's tables and removes expired files."),
     )

@@ -26,6 +26,10 @@ class Settings(BaseSettings):
     shipping_lag_seconds: float = Field(
         10.0, ge=0, description="How long an acknowledged record may take to reach the lake (wall clock only)."
     )
+    engine: str = Field(
+        "duckdb://?memory_limit=512MB",
+        description="What counts the monitoring windows: duckdb://, pyspark:// or postgresql://, with its settings.",
+    )
     server: str = Field("127.0.0.1:50051", description="Address of the gRPC server, for the commands.")
     server_token: SecretStr = Field(SecretStr(""), description="Bearer token for the gRPC server, if it asks for one.")
     server_ca: Path | None = Field(None, description="Authorities of the server's certificate (PEM): connect over TLS.")

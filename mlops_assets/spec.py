@@ -230,6 +230,19 @@ class RetrainingPolicy:
 
 
 @dataclass(frozen=True, kw_only=True)
+class UpkeepPolicy:
+    """When the model's tables in the lake are compacted, and for how long older versions stay readable.
+
+    Attributes:
+        schedule: Cron, UTC.
+        time_travel: A day at least. Snapshots that a promoted version was trained on stay readable for good.
+    """
+
+    schedule: str = "0 3 * * *"
+    time_travel: timedelta = timedelta(days=30)
+
+
+@dataclass(frozen=True, kw_only=True)
 class ModelSpec:
     """One model.
 
@@ -262,6 +275,7 @@ class ModelSpec:
     training: TrainingPolicy = TrainingPolicy()
     gate: GatePolicy = GatePolicy()
     retraining: RetrainingPolicy = RetrainingPolicy()
+    upkeep: UpkeepPolicy = UpkeepPolicy()
     remarks: str = ""
 
     def __post_init__(self) -> None:
@@ -292,6 +306,8 @@ class ModelSpec:
         policy = self.training
         if policy.holdout + policy.validation >= policy.history:
             raise SpecError(f"{self.name}: training.history must be longer than hold-out and validation together")
+        if self.upkeep.time_travel < timedelta(days=1):
+            raise SpecError(f"{self.name}: upkeep.time_travel must be a day at least, or files in use could be removed")
         for feature in self.features:
             if isinstance(feature, Category) and not feature.categories and not feature.open:
                 raise SpecError(f"{self.name}: {feature.name!r} has no categories; list them or say open=True")

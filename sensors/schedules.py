@@ -1,4 +1,4 @@
-"""The weekly rebuild."""
+"""What runs by the clock: the weekly rebuild, and the lake's upkeep."""
 
 from typing import Any
 
@@ -22,4 +22,17 @@ def build_weekly_schedule(spec: ModelSpec, retrain_job: Any) -> dg.ScheduleDefin
         default_status=dg.DefaultScheduleStatus.RUNNING if running else dg.DefaultScheduleStatus.STOPPED,
         tags={"mlops/model": spec.name, "mlops/trigger": "schedule", "mlops/reason": "weekly rebuild"},
         description="Rebuilds the model weekly, whatever the monitoring says.",
+    )
+
+
+def build_upkeep_schedule(spec: ModelSpec, upkeep_job: Any) -> dg.ScheduleDefinition:
+    """Return `<model>_lake_upkeep_schedule`: daily 03:00 UTC unless the spec says otherwise."""
+    return dg.ScheduleDefinition(
+        name=f"{spec.name}_lake_upkeep_schedule",
+        job=upkeep_job,
+        cron_schedule=spec.upkeep.schedule,
+        execution_timezone="UTC",
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        tags={"mlops/model": spec.name},
+        description="Keeps the lake's tables quick to open.",
     )

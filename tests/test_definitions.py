@@ -24,7 +24,8 @@ def repository():
 def test_every_model_has_every_asset(repository):
     keys = {tuple(key.path) for key in repository.asset_graph.get_all_asset_keys()}
     models = ("breast_cancer", "flight_delay")
-    assert keys == {(model, name) for model in models for name in (*RETRAINING_ASSETS, *REPORTS, "policy_backtest")}
+    names = (*RETRAINING_ASSETS, *REPORTS, "lake_upkeep", "policy_backtest")
+    assert keys == {(model, name) for model in models for name in names}
 
 
 def test_every_asset_tells_the_operator_what_it_is(repository):
@@ -50,9 +51,13 @@ def test_all_sensors_and_schedules_run_by_default(repository):
     for sensor in repository.sensor_defs:
         assert sensor.default_status is dg.DefaultSensorStatus.RUNNING, sensor.name
     schedules = {schedule.name: schedule for schedule in repository.schedule_defs}
-    assert set(schedules) == {"breast_cancer_weekly_schedule", "flight_delay_weekly_schedule"}
+    assert {name: schedule.cron_schedule for name, schedule in schedules.items()} == {
+        "breast_cancer_weekly_schedule": "0 2 * * 0",
+        "flight_delay_weekly_schedule": "0 2 * * 0",
+        "breast_cancer_lake_upkeep_schedule": "0 3 * * *",
+        "flight_delay_lake_upkeep_schedule": "0 3 * * *",
+    }
     for schedule in schedules.values():
-        assert schedule.cron_schedule == "0 2 * * 0"
         assert schedule.execution_timezone == "UTC"
         assert schedule.default_status is dg.DefaultScheduleStatus.RUNNING
 

@@ -10,11 +10,9 @@ from mlops_assets.assets.measurements import (
     measure_drift,
     production,
     store_drift,
-    window_predictions,
 )
 from mlops_assets.assets.performance_measurements import estimate_window, measure_performance
 from mlops_assets.assets.performance_records import PerformanceReport, store_performance
-from mlops_assets.assets.seasons import season_counts
 from mlops_assets.core.triggers import judge_accuracy
 from mlops_assets.core.windows import window_of_key
 from mlops_assets.errors import DataError
@@ -38,7 +36,7 @@ def build_monitoring_assets(spec: ModelSpec) -> list[dg.AssetsDefinition]:
     }
 
     @dg.asset(
-        **asset_attributes(spec, "monitoring", kinds={"scipy", "deltalake"}),
+        **asset_attributes(spec, "monitoring", kinds={"duckdb", "deltalake"}),
         **shared,
         check_specs=[
             dg.AssetCheckSpec(
@@ -66,9 +64,7 @@ def build_monitoring_assets(spec: ModelSpec) -> list[dg.AssetsDefinition]:
         window = window_of_key(context.partition_key, spec.windows)
         try:
             release, bundle = production(releases, spec)
-            frame = window_predictions(spec, lake, window)
-            season = season_counts(spec, lake.tables, window, bundle)
-            profile, counts, drift = measure_drift(spec, bundle, frame, season=season)
+            profile, counts, drift = measure_drift(spec, bundle, lake, window)
             estimate = estimate_window(spec, lake, window, bundle)
         except DataError as error:
             raise dg.Failure(str(error), allow_retries=False) from None

@@ -175,6 +175,7 @@ def evaluate_candidate(spec: ModelSpec, lake: Lake, store: ReleaseStore, trained
         "holdout_end": trained.reference.end.isoformat(),
         "data_version": trained.reference.content,
         "source_version": trained.reference.source_version,
+        "reference_version": trained.reference.version,
     }
     return ModelEvaluation(
         candidate=Deployed(trained.version, trained.bundle),

@@ -1,9 +1,12 @@
-"""What monitoring and training read from the lake: joins and filters written once with ibis, run by DuckDB."""
+"""What monitoring and training read from the lake: written once with ibis, run by DuckDB; counts by any engine."""
 
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
+from mlops_assets.core.profile import LABEL, SCORE, Counts, Profile, count
+from mlops_assets.lake.counting import count_rows, less
+from mlops_assets.lake.engines import window_table
 from mlops_assets.lake.tables import Lake, TableName
 from mlops_assets.spec import ModelSpec
 
@@ -12,6 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 ANSWERED_ROLES = ("production", "canary")
+_RECORD_COLUMNS = ("event_time", "role", "request_id", "row", "received_at", "journal", "sequence")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,47 @@ def labelled_predictions(
     joined = _with_labels(_answered(predictions, start, end), feedback)
     frame: pd.DataFrame = joined.order_by(["event_time", "prediction_id"]).to_pandas()
     return frame
+
+
+def window_counts(
+    lake: Lake, spec: ModelSpec, profile: Profile, *, start: datetime, end: datetime, engine: str
+) -> Counts:
+    """Count the unique predictions with event time in [start, end) on a profile; no row comes back from the engine.
+
+    The records of repeated calls are few: everything is counted in one pass, and they are counted off.
+
+    Args:
+        lake: Holds the log.
+        spec: The model.
+        profile: Of the model in production.
+        start: Of the window.
+        end: Of the window.
+        engine: Its URL; see `mlops_assets.lake.engines`.
+    """
+    files = lake.files(spec.name, "predictions", "event_time", start=start, end=end)
+    if not files:
+        return count(profile, _no_predictions(spec))
+    columns = [*_RECORD_COLUMNS, *profile.by_name, SCORE, LABEL]
+    with window_table(engine, files, columns) as logged:
+        window = (logged.event_time >= start) & (logged.event_time < end)
+        answered = logged.filter(window, logged.role.isin(ANSWERED_ROLES))
+        counts = count_rows(answered, profile)
+        repeated = _repeated(answered)
+        return less(counts, count_rows(repeated, profile)) if repeated.count().to_pyarrow().as_py() else counts
+
+
+def _repeated(answered: "ibis.Table") -> "ibis.Table":
+    """Return all records of a call but its first; only hashes of calls are gathered, so that memory stays small."""
+    import ibis
+
+    keyed = answered.filter(answered.request_id != "")
+    keyed = keyed.mutate(call=keyed.request_id + ":" + keyed.row.cast("string"))
+    hashed = keyed.mutate(digest=keyed.call.hash())
+    several = hashed.group_by("digest").aggregate(n_records=hashed.count())
+    candidates = hashed.semi_join(several.filter(several.n_records > 1), "digest")
+    order = [candidates.received_at, candidates.journal, candidates.sequence]
+    placed = candidates.mutate(place=ibis.row_number().over(ibis.window(group_by=candidates.call, order_by=order)))
+    return placed.filter(placed.place > 0)
 
 
 def label_counts(lake: Lake, spec: ModelSpec, *, start: datetime) -> dict[datetime, LabelCount]:

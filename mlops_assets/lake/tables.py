@@ -4,7 +4,8 @@ import hashlib
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
+from urllib.parse import unquote
 
 from mlops_assets.errors import InsufficientDataError
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 TableName = Literal[
     "source", "reference", "predictions", "feedback", "quarantine", "drift_metrics", "performance_metrics", "releases"
 ]
+TABLES: tuple[TableName, ...] = get_args(TableName)
+# A version can be read only as long as its entry of the log is there; entries are small.
+_CONFIGURATION = {"delta.logRetentionDuration": "interval 36500 days"}
 
 
 class Lake:
@@ -79,6 +83,28 @@ class Lake:
         """Write the table anew as its next version; older versions stay readable."""
         return self._write(model, table, rows, "overwrite")
 
+    def files(self, model: str, table: TableName, column: str, *, start: datetime, end: datetime) -> list[str]:
+        """Return the Parquet files that may hold rows with a time in [start, end), from the statistics in the log.
+
+        Args:
+            model: The model's name.
+            table: The table; none of its files are returned if it does not exist.
+            column: A time column of it.
+            start: Of the window.
+            end: Of the window.
+        """
+        import pyarrow as pa
+
+        opened = self.open(model, table)
+        if opened is None:
+            return []
+        root = self.path(model, table)
+        return [
+            str(root / unquote(action["path"]))
+            for action in pa.table(opened.get_add_actions(flatten=True)).to_pylist()
+            if (action.get(f"max.{column}") or start) >= start and (action.get(f"min.{column}") or start) < end
+        ]
+
     def newest(self, model: str, table: TableName, column: str) -> datetime | None:
         """Return the greatest value of a time column, from the files' statistics alone."""
         opened = self.open(model, table)
@@ -94,7 +120,8 @@ class Lake:
 
         path = self.path(model, table)
         path.mkdir(parents=True, exist_ok=True)
-        write_deltalake(str(path), rows, mode=mode, schema_mode="merge" if mode == "append" else "overwrite")
+        schema_mode: Literal["merge", "overwrite"] = "merge" if mode == "append" else "overwrite"
+        write_deltalake(str(path), rows, mode=mode, schema_mode=schema_mode, configuration=_CONFIGURATION)
         return int(DeltaTable(str(path)).version())
 
 

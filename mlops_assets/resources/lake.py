@@ -12,11 +12,12 @@ from mlops_assets.spec import ModelSpec
 
 
 class LakeResource(dg.ConfigurableResource):  # type: ignore[type-arg]
-    """Delta tables below one folder, and the clock that says until when they are complete."""
+    """Delta tables below one folder, the clock that says until when they are complete, and what counts their rows."""
 
     root: str
     clock: Literal["wall", "event"] = "wall"
     shipping_lag_seconds: float = 10.0
+    engine: str = "duckdb://?memory_limit=512MB"
 
     @property
     def tables(self) -> Lake:

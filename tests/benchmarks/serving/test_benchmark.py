@@ -21,7 +21,7 @@ from tests.benchmarks.serving.load import LoadError, Request, Sample, grpc_reque
 from tests.benchmarks.serving.model import make_model
 from tests.benchmarks.serving.parts import PARTS, Bench
 from tests.benchmarks.serving.peers.catalog import FORMS, PEERS
-from tests.benchmarks.serving.peers.environments import version_of
+from tests.benchmarks.serving.peers.environments import environment_of
 from tests.benchmarks.serving.report import NAME, about, tables
 from tests.benchmarks.serving.servers import running_ours
 
@@ -147,7 +147,7 @@ def test_the_page_gets_its_section_and_keeps_the_rest(tmp_path):
 def test_every_peer_is_pinned_and_names_no_index(peer):
     pins = (PEERS_FOLDER / peer.folder / "requirements.txt").read_text().splitlines()
     assert all(re.match(r"[A-Za-z0-9_.-]+(\[[a-z,]+\])?==\S+", pin) for pin in pins)
-    assert version_of(peer)
+    assert environment_of(peer).version_of(peer.package)
     assert (PEERS_FOLDER / peer.folder / "server.py").exists()
     assert set(peer.forms) == set(FORMS)
 

@@ -4,15 +4,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from tests.benchmarks.environments import InstallError
 from tests.benchmarks.serving.load import Load, LoadError
 from tests.benchmarks.serving.model import BenchmarkModel
 from tests.benchmarks.serving.peers.catalog import FORMS, PEERS, FormName, Peer
 from tests.benchmarks.serving.peers.environments import (
     PeerError,
-    install,
-    is_installed,
+    environment_of,
     running_peer,
-    version_of,
     write_artifacts,
 )
 from tests.benchmarks.serving.rounds import SINGLE_ROW, Report, alternate, as_document
@@ -49,7 +48,12 @@ def compare(
     for peer in PEERS:
         reason = _reason_not_installed(peer, may_install=may_install, report=report)
         for form in FORMS:
-            row: Row = {"peer": peer.name, "version": version_of(peer), "form": form, "is_python": peer.is_python}
+            row: Row = {
+                "peer": peer.name,
+                "version": environment_of(peer).version_of(peer.package),
+                "form": form,
+                "is_python": peer.is_python,
+            }
             if reason:
                 yield row | {"reason": reason}
                 continue
@@ -64,14 +68,14 @@ def compare(
 
 
 def _reason_not_installed(peer: Peer, *, may_install: bool, report: Report) -> str:
-    if is_installed(peer):
+    if environment_of(peer).is_installed():
         return ""
     if not may_install:
         return "not installed; a run without --quick installs it"
-    report(f"installing {peer.name} {version_of(peer)}")
+    report(f"installing {peer.name} {environment_of(peer).version_of(peer.package)}")
     try:
-        install(peer)
-    except PeerError as error:
+        environment_of(peer).install()
+    except InstallError as error:
         return str(error)
     return ""
 

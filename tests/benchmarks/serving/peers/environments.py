@@ -1,13 +1,10 @@
 """A virtual environment for each peer, made by uv from its pinned list, and its server in it."""
 
-import hashlib
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -17,6 +14,7 @@ import joblib
 import psutil
 
 from mlops_assets.core.pipelines import one_thread
+from tests.benchmarks.environments import Environment, last_line
 from tests.benchmarks.serving.answers import check
 from tests.benchmarks.serving.cores import SERVER_CORE, pinned
 from tests.benchmarks.serving.load import LoadError, Request
@@ -27,48 +25,18 @@ from tests.serving.harness import ROOT
 
 ENVIRONMENTS = ROOT / ".mlops" / "bench" / "peers"
 _SOURCES = Path(__file__).parent
-_INSTALL_SECONDS = 900
 _START_SECONDS = 240.0
 _END_SECONDS = 10.0
 _QUIET = {"BENTOML_DO_NOT_TRACK": "True", "RAY_USAGE_STATS_ENABLED": "0", "MLFLOW_DISABLE_TELEMETRY": "true"}
 
 
 class PeerError(Exception):
-    """A peer can not be installed or started; the message is the reason that the table shows."""
+    """A peer can not be started; the message is the reason that the table shows."""
 
 
-def is_installed(peer: Peer) -> bool:
-    """Return whether the environment stands as the pinned list says."""
-    mark = _home(peer) / "installed"
-    return mark.exists() and mark.read_text() == _pins_digest(peer)
-
-
-def install(peer: Peer) -> None:
-    """Make the environment anew.
-
-    Raises:
-        PeerError: uv says no.
-    """
-    home = _home(peer)
-    shutil.rmtree(home, ignore_errors=True)
-    home.mkdir(parents=True)
-    uv = str(Path(sys.executable).with_name("uv"))
-    pins = _SOURCES / peer.folder / "requirements.txt"
-    python = str(_python(peer))
-    for command in (
-        [uv, "venv", "--quiet", "--python", sys.executable, str(home / "venv")],
-        [uv, "pip", "install", "--quiet", "--python", python, "--requirement", str(pins)],
-    ):
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_INSTALL_SECONDS, check=False)
-        if done.returncode:
-            raise PeerError(f"does not install: {_last_line(done.stderr)}")
-    (home / "installed").write_text(_pins_digest(peer))
-
-
-def version_of(peer: Peer) -> str:
-    """Return the pinned version of the product."""
-    pins = (_SOURCES / peer.folder / "requirements.txt").read_text().splitlines()
-    return next(pin.split("==")[1].split()[0] for pin in pins if pin.startswith(f"{peer.package}=="))
+def environment_of(peer: Peer) -> Environment:
+    """Return the peer's environment, installed or not."""
+    return Environment(ENVIRONMENTS / peer.folder, _SOURCES / peer.folder / "requirements.txt")
 
 
 def write_artifacts(model: BenchmarkModel, folder: Path) -> None:
@@ -104,10 +72,10 @@ def _start(
     log = artifacts / f"{peer.folder}-{form}.log"
     variables = {"BENCH_PORT": str(port), "BENCH_MODEL": str(artifacts), "BENCH_FORM": form}
     environment = {**os.environ, **_QUIET, **variables, "PYTHONPATH": str(_SOURCES / "inside")}
-    environment["PATH"] = os.pathsep.join([str(_python(peer).parent), environment["PATH"]])
+    environment["PATH"] = os.pathsep.join([str(environment_of(peer).python.parent), environment["PATH"]])
     with log.open("wb") as output, pinned(SERVER_CORE):
         process = subprocess.Popen(
-            [str(_python(peer)), str(_SOURCES / peer.folder / "server.py")],
+            [str(environment_of(peer).python), str(_SOURCES / peer.folder / "server.py")],
             cwd=artifacts,
             env=environment,
             stdin=subprocess.PIPE,
@@ -139,7 +107,7 @@ def _wait(process: "subprocess.Popen[bytes]", endpoint: Endpoint, model: Benchma
             return
         except (LoadError, KeyError, ValueError) as error:
             if process.poll() is not None:
-                raise PeerError(f"ended at its start: {_last_line(log.read_text(errors='replace'))}") from None
+                raise PeerError(f"ended at its start: {last_line(log.read_text(errors='replace'))}") from None
             if time.monotonic() > deadline:
                 raise PeerError(f"gave no right answer in {_START_SECONDS:.0f} s: {error}") from None
         time.sleep(0.5)
@@ -160,25 +128,8 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
             one.kill()
 
 
-def _home(peer: Peer) -> Path:
-    return ENVIRONMENTS / peer.folder
-
-
-def _python(peer: Peer) -> Path:
-    return _home(peer) / "venv" / "bin" / "python"
-
-
-def _pins_digest(peer: Peer) -> str:
-    return hashlib.sha256((_SOURCES / peer.folder / "requirements.txt").read_bytes()).hexdigest()
-
-
 def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
     return port
-
-
-def _last_line(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1][:300] if lines else "without a word"
