@@ -41,9 +41,9 @@ def test_every_asset_tells_the_operator_what_it_is(repository):
 
 def test_no_job_makes_a_backtest_by_itself(repository):
     jobs = [job for job in repository.get_all_jobs() if not job.name.startswith("__")]
-    assert len(jobs) == 2 * 3
+    assert len(jobs) == 2 * 4
     made = {key.path[-1] for job in jobs for key in job.asset_layer.selected_asset_keys}
-    assert made == {*RETRAINING_ASSETS, *REPORTS}
+    assert made == {*RETRAINING_ASSETS, *REPORTS, "lake_upkeep"}
 
 
 def test_all_sensors_and_schedules_run_by_default(repository):
