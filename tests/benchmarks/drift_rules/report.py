@@ -102,7 +102,7 @@ def _alarms(rows: Sequence[Mapping[str, Any]]) -> str:
         lines.setdefault((row["stream"], row["n_rows"], row["weeks"]), {})[row["rule"]] = cell
     head = ("stable stream", "rows", "weeks", *(f"`{rule}`" for rule in RULES))
     body = [
-        (stream, f"{n_rows:,}", f"{weeks:g}", *(cells[rule] for rule in RULES))
+        (stream, f"{n_rows:,}", f"{weeks:.2g}", *(cells[rule] for rule in RULES))
         for (stream, n_rows, weeks), cells in lines.items()
     ]
     return "Flagged windows a week / retrainings in all weeks:\n\n" + table(head, body)
