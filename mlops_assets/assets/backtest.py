@@ -6,6 +6,7 @@ import dagster as dg
 from pydantic import Field
 
 from mlops_assets.assets.attributes import asset_attributes
+from mlops_assets.core.backtest import DEFAULT_POLICIES
 from mlops_assets.errors import DataError, MlopsError
 from mlops_assets.resources.backtest_store import BacktestStore
 from mlops_assets.resources.lake import LakeResource
@@ -17,7 +18,7 @@ class BacktestConfig(dg.Config):
     """Which policies are replayed, and over how much."""
 
     policies: list[str] = Field(
-        ["static", "weekly", "drift", "accuracy", "drift+accuracy"],
+        list(DEFAULT_POLICIES),
         min_length=1,
         description="As for `mlops backtest`, overrides in brackets.",
     )

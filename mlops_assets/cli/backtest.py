@@ -13,14 +13,15 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from mlops_assets.catalog import find
+from mlops_assets.core.backtest import DEFAULT_POLICIES
 from mlops_assets.settings import settings
-
-DEFAULT_POLICIES = "static,weekly,drift,accuracy,drift+accuracy,drift-no-seasonal"
 
 
 @click.command()
 @click.argument("model")
-@click.option("--policies", default=DEFAULT_POLICIES, show_default=True, help="Separated by commas; see above.")
+@click.option(
+    "--policies", default=",".join(DEFAULT_POLICIES), show_default=True, help="Separated by commas; see above."
+)
 @click.option("--sweep", "sweeps", multiple=True, metavar="FIELD=V,V", help="E.g. drift.consecutive_windows=2,3,4.")
 @click.option("--weeks", type=click.IntRange(1), help="Only so many monitoring windows, the oldest.")
 @click.option("--seed", type=click.IntRange(0), help="Of all training; the spec's by default.")

@@ -19,6 +19,8 @@ NAMED_TRIGGERS: dict[str, TriggerName] = {
 }
 """What a policy's name is made of, joined by +; `static` has no trigger."""
 
+DEFAULT_POLICIES = (STATIC, *NAMED_TRIGGERS, "drift+accuracy")
+
 _SECTIONS: dict[str, type] = {
     "drift": DriftPolicy,
     "accuracy": AccuracyPolicy,

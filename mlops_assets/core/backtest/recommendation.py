@@ -61,19 +61,23 @@ def _shortfall(policy: Mapping[str, Any], best: Mapping[str, Any], gate: GatePol
 def _reason(chosen: Mapping[str, Any], best: Mapping[str, Any], gate: GatePolicy) -> str:
     margin = f"{gate.margin:.3g} {'relative' if gate.unit == 'relative' else 'absolute'}"
     closer = (
-        f"{best['name']} reaches {_value(best, gate):.4f} with {best['retrainings']} retrainings, which is closer than "
+        f"{best['name']} reaches {_value(best, gate):.4f} with {_retrainings(best)}, which is closer than "
         f"the gate's margin of {margin}"
     )
     if chosen["name"] == STATIC:
         return f"{_words(gate)} {_value(chosen, gate):.4f} without any retraining; {closer}"
     difference = chosen["against_static"][gate.metric]
     text = (
-        f"{_words(gate)} {_value(chosen, gate):.4f} with {chosen['retrainings']} retrainings, "
+        f"{_words(gate)} {_value(chosen, gate):.4f} with {_retrainings(chosen)}, "
         f"{difference['value']:+.4f} against {STATIC} (95 % {difference['low']:+.4f} to {difference['high']:+.4f})"
     )
     if chosen is best:
         return f"{text}; no policy with fewer retrainings comes within the gate's margin of {margin}"
     return f"{text}; {closer}"
+
+
+def _retrainings(policy: Mapping[str, Any]) -> str:
+    return f"{policy['retrainings']} retraining{'' if policy['retrainings'] == 1 else 's'}"
 
 
 def _words(gate: GatePolicy) -> str:

@@ -145,7 +145,8 @@ _ENDED, _SETTLED, _SCHEDULED = 0, 1, 2
 def _moments(history: History, scheduled: Sequence[datetime]) -> Iterator[tuple[datetime, int, Window | None]]:
     """Yield in order of time when windows end, when their labels have had their horizon, and the schedule's times."""
     horizon = history.spec.windows.label_horizon
-    windows = [window for window in history.windows if len(history.rows.iloc[history.places(window.start, window.end)])]
+    places = {window: history.places(window.start, window.end) for window in history.windows}
+    windows = [window for window in history.windows if places[window].stop > places[window].start]
     yield from sorted(
         [
             *((window.end, _ENDED, window) for window in windows),
