@@ -45,13 +45,13 @@ def test_precision_and_recall_are_shares_with_wilson_intervals():
 
 def test_the_f1_interval_covers_the_truth_as_often_as_it_says():
     generator = np.random.default_rng(6)
-    scores, labels = sample(1_000_000, generator)
+    scores, labels = sample(300_000, generator)
     truth = metrics.f1_score(labels, scores >= 0.5)
     covered = 0
-    for _ in range(200):
+    for _ in range(100):
         _, found = intervals(*sample(400, generator))
         covered += found["f1"].low <= truth <= found["f1"].high
-    assert 0.90 <= covered / 200 <= 0.99
+    assert 0.88 <= covered / 100 <= 0.99
 
 
 def test_the_same_rows_have_the_same_intervals():
