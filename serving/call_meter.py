@@ -1,6 +1,5 @@
 """Adds what calls leave behind to the metrics, many calls at a time: one call pays for one list append."""
 
-from collections import Counter as Counts
 from collections import OrderedDict, defaultdict
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -8,7 +7,8 @@ from typing import NamedTuple
 import numpy as np
 
 from serving.errors import ContractError, ServingError
-from serving.formats.contract import Numbers, Texts
+from serving.formats.contract import Numbers
+from serving.formats.texts import Texts, counts_of
 from serving.metrics import (
     CONFIDENCES,
     LATENCY,
@@ -30,7 +30,7 @@ _KIND_OF_RULE = {
 
 
 class AnsweredCall(NamedTuple):
-    """What one call leaves behind; arrays have a row for each of its rows."""
+    """What one call leaves behind; arrays and columns have an entry for each of its rows."""
 
     model: LoadedModel
     seconds: float
@@ -89,17 +89,15 @@ def _add(model: LoadedModel, calls: Sequence[AnsweredCall]) -> None:
     ROWS_PER_CALL.labels(model.name).observe_many(np.array([float(len(call.scores)) for call in calls]))
     SCORES.labels(*version).observe_many(scores)
     CONFIDENCES.labels(*version).observe_many(confidences)
-    _add_unusual(
-        model, np.concatenate([call.numbers for call in calls]), np.concatenate([call.texts for call in calls])
-    )
+    _add_unusual(model, np.concatenate([call.numbers for call in calls]), [call.texts for call in calls])
 
 
-def _add_unusual(model: LoadedModel, numbers: Numbers, texts: Texts) -> None:
+def _add_unusual(model: LoadedModel, numbers: Numbers, texts: Sequence[Texts]) -> None:
     missing = np.isnan(numbers).sum(axis=0).tolist()
     for feature, count in zip(model.contract.numbers, missing, strict=True):
         _count_unusual(model.name, feature.name, "missing", count)
     for column, category in enumerate(model.contract.texts):
-        seen = Counts(texts[:, column].tolist())
+        seen = counts_of([columns[column] for columns in texts])
         _count_unusual(model.name, category.name, "missing", seen.pop("", 0))
         if category.categories:  # an open list may name none: then no text is out of it
             unseen = sum(count for text, count in seen.items() if text not in category.categories)

@@ -3,8 +3,12 @@
 `PROMETHEUS_MULTIPROC_DIR` must be set before this module is imported; the supervisor does that for its children.
 """
 
+from inspect import getclosurevars
+from typing import Any
+
 import numpy as np
 from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client.values import ValueClass
 
 from serving.formats.contract import Numbers
 
@@ -25,7 +29,17 @@ class BulkHistogram(Histogram):
     def forget(self, *label_values: str) -> None:
         """Free the memory of one child; what it counted stays in the shared files, and it may come back."""
         with self._lock:
-            self._metrics.pop(label_values, None)
+            child: Any = self._metrics.pop(label_values, None)
+        if child is not None:
+            forgotten = {id(value) for value in (child._sum, *child._buckets)}
+            kept = _kept_values()
+            kept[:] = [value for value in kept if id(value) not in forgotten]
+
+
+def _kept_values() -> list[Any]:
+    """Return the list in which the library holds on to every value for the case of a fork, which no worker does."""
+    kept: list[Any] = getclosurevars(ValueClass.__init__).nonlocals.get("values", [])
+    return kept
 
 
 LATENCY = BulkHistogram(

@@ -8,7 +8,8 @@ from typing import NamedTuple
 from protos.mlops.v1 import journal_pb2
 from serving.call_meter import AnsweredCall, CallMeter
 from serving.errors import ContractError, ServingError, Violation
-from serving.formats.contract import Contract, Numbers, Texts
+from serving.formats.contract import Contract, Numbers
+from serving.formats.texts import Texts
 from serving.identifiers import new_ids, now_us, texts_of
 from serving.journal.append import Journal
 from serving.recent_answers import RecentAnswers
@@ -21,7 +22,7 @@ MAXIMUM_KEY_LENGTH = 256
 
 
 class Rows(NamedTuple):
-    """What a request asks, as the contract's two matrices."""
+    """What a request asks, in the order of the contract."""
 
     numbers: Numbers
     texts: Texts
@@ -90,7 +91,7 @@ class Predictions:
     def _score(
         self, call: PredictionCall, model: LoadedModel, rows: Rows, received_at: int, began: float
     ) -> PredictionAnswer:
-        scores = model.predictor.scores(rows.numbers, rows.texts)
+        scores = model.predictor.scores_of(rows.numbers, rows.texts)
         ids = new_ids(received_at, len(scores))
         record = _record_of(call, model, rows, scores, ids, received_at)
         self._journal.append(record, model.contract, rows=len(scores))
@@ -115,20 +116,25 @@ def _record_of(
     record.event_times_us.extend(call.event_times_us or [received_at] * len(scores))
     record.entity_keys.extend(call.entity_keys)
     record.numbers = rows.numbers.tobytes()
-    record.texts.extend(rows.texts.ravel().tolist())
+    if len(scores) == 1:
+        record.texts.extend([values[0] if len(values) == 1 else values[codes[0]] for values, codes in rows.texts])
+    else:
+        for values, _ in rows.texts:
+            record.texts.extend(values)
+        record.text_counts.extend([len(values) for values, _ in rows.texts])
+        record.text_codes = b"".join([codes.astype("<u4").tobytes() for _, codes in rows.texts])
     record.scores = scores.tobytes()
     return entry
 
 
 def _answer_of(model: LoadedModel, ids: list[str], scores: Numbers) -> PredictionAnswer:
-    contract = model.contract
+    negative, positive, threshold = model.contract.negative, model.contract.positive, model.contract.threshold
     probabilities: list[float] = scores.tolist()
-    positive = [probability >= contract.threshold for probability in probabilities]
     return PredictionAnswer(
         prediction_ids=ids,
-        labels=[contract.positive if is_positive else contract.negative for is_positive in positive],
+        labels=[positive if probability >= threshold else negative for probability in probabilities],
         probabilities=probabilities,
-        confidences=[p if is_positive else 1 - p for p, is_positive in zip(probabilities, positive, strict=True)],
+        confidences=[p if p >= threshold else 1 - p for p in probabilities],
         model_version=model.version,
         generation=model.generation,
     )
@@ -163,5 +169,6 @@ def time_violations(field: str, times_us: list[int], received_at: int) -> list[V
 
 
 def _payload_digest(call: PredictionCall, rows: Rows) -> bytes:
-    rest = repr((call.version, rows.texts.tolist(), call.entity_keys, call.event_times_us)).encode()
+    texts = [column.texts().tolist() for column in rows.texts]
+    rest = repr((call.version, texts, call.entity_keys, call.event_times_us)).encode()
     return hashlib.blake2b(rows.numbers.tobytes() + rest, digest_size=16).digest()

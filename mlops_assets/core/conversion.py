@@ -8,8 +8,9 @@ import numpy as np
 from mlops_assets.core.pipelines import one_thread, pipeline_input
 from mlops_assets.core.schema import frame_matrices
 from mlops_assets.errors import ConversionError
-from serving.formats.contract import Contract, Numbers, Texts
+from serving.formats.contract import Contract, Numbers
 from serving.formats.encoding import METADATA_KEY, Encoding, TextTable
+from serving.formats.texts import TextMatrix
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,7 +24,7 @@ N_PROBED_ROWS = 20
 class Scorer(Protocol):
     """What answers for a converted pipeline: `serving.scoring.predictor.Predictor`."""
 
-    def scores(self, numbers: Numbers, texts: Texts) -> Numbers:
+    def scores(self, numbers: Numbers, texts: TextMatrix) -> Numbers:
         """Return the probability of the positive label, shape (n_rows,)."""
         ...
 
@@ -110,7 +111,7 @@ def parity(
     return largest
 
 
-def boundary_rows(numbers: Numbers, texts: Texts, contract: Contract) -> tuple[Numbers, Texts]:
+def boundary_rows(numbers: Numbers, texts: TextMatrix, contract: Contract) -> tuple[Numbers, TextMatrix]:
     """Return copies of real rows, each with one feature at an edge of what the contract admits.
 
     Numbers go to their bounds (without one: ten times the largest magnitude seen) and to missing, texts to missing and

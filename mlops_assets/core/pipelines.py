@@ -12,7 +12,8 @@ import numpy as np
 
 from mlops_assets.core.schema import frame_matrices
 from mlops_assets.spec import Algorithm
-from serving.formats.contract import Contract, Numbers, Texts
+from serving.formats.contract import Contract, Numbers
+from serving.formats.texts import TextMatrix
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -135,7 +136,7 @@ def _estimator(algorithm: Algorithm, params: Params, seed: int) -> Any:
             )
 
 
-def pipeline_input(numbers: Numbers, texts: Texts) -> "pd.DataFrame":
+def pipeline_input(numbers: Numbers, texts: TextMatrix) -> "pd.DataFrame":
     """Return the frame that pipelines read: float32 numbers, then texts, columns named by position.
 
     The cast is the one that serving makes, so a split between two float32 values falls the same way on both sides.

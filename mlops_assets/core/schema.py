@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from mlops_assets.errors import ContractViolationError
 from mlops_assets.spec import Category, ModelSpec, Number
-from serving.formats.contract import FLOAT32_MAXIMUM, Contract, Numbers, Texts
+from serving.formats.contract import FLOAT32_MAXIMUM, Contract, Numbers
+from serving.formats.texts import TextMatrix
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,7 +47,7 @@ class ValidationResult:
     cases: list[dict[str, Any]]
 
 
-def frame_matrices(frame: "pd.DataFrame", contract: Contract) -> tuple[Numbers, Texts]:
+def frame_matrices(frame: "pd.DataFrame", contract: Contract) -> tuple[Numbers, TextMatrix]:
     """Return a frame's features in the order of the contract.
 
     Returns:
@@ -80,7 +81,7 @@ def binary_labels(column: "pd.Series[Any]", positive: str) -> NDArray[np.int_]:
     return np.asarray(column == positive, dtype=np.int_)
 
 
-def matrices_frame(numbers: Numbers, texts: Texts, contract: Contract) -> "pd.DataFrame":
+def matrices_frame(numbers: Numbers, texts: TextMatrix, contract: Contract) -> "pd.DataFrame":
     """Return the frame that `frame_matrices` would turn into these matrices; a missing text is None."""
     import pandas as pd
 

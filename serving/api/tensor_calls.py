@@ -13,6 +13,7 @@ from serving.api.codec import checked, unknown_features
 from serving.api.tensors import Column, column_of, contents_of, raw_of
 from serving.errors import ContractError, Violation
 from serving.formats.contract import Contract
+from serving.formats.texts import TextMatrix, columns_of
 from serving.prediction import MAXIMUM_KEY_LENGTH, PredictionAnswer, PredictionCall, Rows
 
 ENTITY_KEY, EVENT_TIME = "entity_key", "event_time"
@@ -80,10 +81,10 @@ def rows_of_tensors(columns: dict[str, Column], found: list[Violation], contract
     found = [*found, *unknown_features(columns, contract)]
     n_rows = len(next(iter(columns.values()), ()))
     numbers = np.full((n_rows, len(contract.numbers)), np.nan)
-    texts = np.full((n_rows, len(contract.texts)), "", dtype=object)
+    texts: TextMatrix = np.full((n_rows, len(contract.texts)), "", dtype=object)
     _fill(numbers, [feature.name for feature in contract.numbers], columns, found)
     _fill(texts, [feature.name for feature in contract.texts], columns, found)
-    return checked(Rows(numbers, texts), contract, found)
+    return checked(Rows(numbers, columns_of(texts)), contract, found)
 
 
 def response_of(request: pb.ModelInferRequest, answer: PredictionAnswer) -> pb.ModelInferResponse:

@@ -19,8 +19,9 @@ from typing import Any
 import numpy as np
 
 from serving.errors import BundleError, BundleUnreadableError
-from serving.formats.contract import Contract, Numbers, Texts
+from serving.formats.contract import Contract, Numbers
 from serving.formats.files import read_bounded
+from serving.formats.texts import TextMatrix
 
 FORMAT = 1
 MODEL_FILE, PROFILE_FILE, GOLDEN_FILE, MANIFEST_FILE = "model.onnx", "profile.json", "golden.json", "manifest.json"
@@ -43,7 +44,7 @@ class GoldenRows:
     """Inputs and the probabilities a healthy copy answers; shapes (n, n_numbers), (n, n_texts), (n,)."""
 
     numbers: Numbers
-    texts: Texts
+    texts: TextMatrix
     scores: Numbers
 
     def to_json(self) -> bytes:

@@ -1,8 +1,8 @@
 """The contract of a model: which features a row has, and what is possible in them.
 
 Both sides share it. Training builds a pandera schema from it; the server checks requests against it in numpy.
-A row travels as two matrices in the order of the contract: `numbers` (float64, NaN is a missing value) and
-`texts` (str objects, "" is a missing value).
+Rows travel as a matrix of `numbers` (float64, NaN is a missing value) and as columns of `texts` ("" is a missing
+value), both in the order of the contract.
 """
 
 import hashlib
@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serving.errors import ContractError, Violation
+from serving.formats.texts import Texts
 
 Numbers = NDArray[np.float64]
-Texts = NDArray[np.object_]
 
 FLOAT32_MAXIMUM = float(np.finfo(np.float32).max)
 
@@ -104,7 +104,7 @@ class Contract:
 
         Args:
             numbers: Shape (n_rows, n_numbers), float64, NaN where missing.
-            texts: Shape (n_rows, n_texts), str objects, "" where missing.
+            texts: n_texts columns of n_rows.
 
         Raises:
             ContractError: Some values are not possible; carries one violation per field and rule.
@@ -177,9 +177,9 @@ class Contract:
 
     def _text_violations(self, texts: Texts) -> list[Violation]:
         found: list[Violation] = []
-        for column, (feature, admitted) in enumerate(zip(self.texts, self._admitted, strict=True)):
-            values = texts[:, column].tolist()
-            if admitted is not None and admitted.issuperset(values):
+        for column, feature, admitted in zip(texts, self.texts, self._admitted, strict=True):
+            used = column.used()
+            if admitted is not None and admitted.issuperset(used):
                 continue
             rules: list[tuple[str, Callable[[str], bool]]] = []
             if not feature.nullable:
@@ -187,10 +187,11 @@ class Contract:
             if admitted is not None:
                 rules.append(("is not one of its categories", lambda v, a=admitted: v not in a and v != ""))  # type: ignore[misc]
             for rule, broken in rules:
-                rows = [row for row, value in enumerate(values) if broken(value)]
-                if rows:
-                    value = "" if rule == "is missing" else repr(values[rows[0]][:40])
-                    found.append(Violation(feature.name, rule, rows[0], value, len(rows)))
+                if any(map(broken, used)):
+                    rows = np.flatnonzero(np.array([*map(broken, column.values)])[column.codes])
+                    first = int(rows[0])
+                    value = "" if rule == "is missing" else repr(column.values[column.codes[first]][:40])
+                    found.append(Violation(feature.name, rule, first, value, len(rows)))
         return found
 
 

@@ -11,7 +11,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from serving.formats.contract import Numbers, Texts
+from serving.formats.contract import Numbers
+from serving.formats.texts import Texts
 
 METADATA_KEY = "encoding"
 
@@ -60,7 +61,7 @@ class Encoding:
 
         Args:
             numbers: Shape (n_rows, n_numbers), NaN where missing.
-            texts: Shape (n_rows, n_texts), "" where missing.
+            texts: n_texts columns of n_rows.
 
         Returns:
             Shape (n_rows, width).
@@ -69,7 +70,9 @@ class Encoding:
         features = np.empty((len(numbers), self.width), dtype=np.float32)
         features[:, :n_kept] = numbers if n_kept == numbers.shape[1] else numbers[:, self.numbers]
         for place, table in enumerate(self.texts, start=n_kept):
-            features[:, place] = list(map(table.lookup.__getitem__, texts[:, table.column].tolist()))
+            values, codes = texts[table.column]
+            encoded = [*map(table.lookup.__getitem__, values)]
+            features[:, place] = encoded[0] if len(encoded) == 1 else np.array(encoded, dtype=np.float32)[codes]
         return features
 
     def to_json(self) -> str:

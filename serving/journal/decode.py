@@ -111,9 +111,23 @@ def _features(contract: Contract, records: list[journal_pb2.PredictionRecord], n
     for place, number in enumerate(contract.numbers):
         values = np.ascontiguousarray(numbers[:, place])
         columns[number.name] = pa.array(values, mask=np.isnan(values))
-    texts = [text for record in records for text in record.texts]
-    for place, text in enumerate(contract.texts):
-        columns[text.name] = _missing_if_empty(texts[place :: len(contract.texts)])
+    for text, texts in zip(contract.texts, _texts(records, len(contract.texts)), strict=True):
+        columns[text.name] = _missing_if_empty(texts)
+    return columns
+
+
+def _texts(records: list[journal_pb2.PredictionRecord], n_texts: int) -> list[list[str]]:
+    """Return each column's texts, row by row."""
+    columns: list[list[str]] = [[] for _ in range(n_texts)]
+    for record in records:
+        if not record.text_counts:
+            for column, text in zip(columns, record.texts, strict=True):
+                column.append(text)
+            continue
+        values = np.split(np.array(record.texts, dtype=object), np.cumsum(record.text_counts)[:-1])
+        codes = np.frombuffer(record.text_codes, dtype="<u4").reshape(n_texts, -1)
+        for place, column in enumerate(columns):
+            column.extend(values[place][codes[place]].tolist())
     return columns
 
 

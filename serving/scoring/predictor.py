@@ -5,8 +5,9 @@ import onnxruntime as ort
 
 from serving.errors import BundleError
 from serving.formats.bundle import Bundle
-from serving.formats.contract import Numbers, Texts
+from serving.formats.contract import Numbers
 from serving.formats.encoding import METADATA_KEY, Encoding
+from serving.formats.texts import TextMatrix, Texts, columns_of
 
 GOLDEN_TOLERANCE = 1e-5
 
@@ -47,8 +48,8 @@ class Predictor:
             raise BundleError(f"bundle {bundle.digest[:12]} misses its golden answers by {difference:.2g}")
         return predictor
 
-    def scores(self, numbers: Numbers, texts: Texts) -> Numbers:
-        """Return the probability of the positive label.
+    def scores(self, numbers: Numbers, texts: TextMatrix) -> Numbers:
+        """Return the probability of the positive label for rows as two matrices.
 
         Args:
             numbers: Shape (n_rows, n_numbers), NaN where missing.
@@ -57,6 +58,10 @@ class Predictor:
         Returns:
             Shape (n_rows,), each in 0 to 1.
         """
+        return self.scores_of(numbers, columns_of(texts))
+
+    def scores_of(self, numbers: Numbers, texts: Texts) -> Numbers:
+        """Return the same for texts in columns, as requests bring them."""
         features = self._encoding.features(numbers, texts)
         probabilities = self._session.run(["probabilities"], {"features": features})[0]
         return np.asarray(probabilities[:, 1], dtype=np.float64)

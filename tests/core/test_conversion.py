@@ -7,6 +7,7 @@ from mlops_assets.core.pipelines import DEFAULTS, empty_columns, make_pipeline, 
 from mlops_assets.core.schema import frame_matrices
 from mlops_assets.errors import ConversionError
 from mlops_assets.spec import Category, Number
+from serving.formats.texts import columns_of
 from serving.scoring.predictor import Predictor
 from tests.core.example import FEATURES, example_frame, example_spec
 
@@ -97,7 +98,7 @@ def test_a_pipeline_that_does_not_convert_says_so_in_one_line():
 
 def test_boundary_rows_are_at_the_edges_of_the_contract_and_satisfy_it():
     numbers, texts = boundary_rows(*frame_matrices(FRESH, SPEC.contract), SPEC.contract)
-    SPEC.contract.check(numbers, texts)
+    SPEC.contract.check(numbers, columns_of(texts))
     assert {-1000.0, 1000.0} <= set(numbers[:, 0])
     assert numbers[:, 1].min() == 0
     assert numbers[:, 1].max() >= 10 * FRESH["visits"].max()

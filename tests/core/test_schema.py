@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from mlops_assets.core.schema import frame_matrices, matrices_frame, pandera_schema, validate
 from mlops_assets.errors import ContractViolationError
 from serving.errors import ContractError
+from serving.formats.texts import columns_of
 from tests.core.example import START, WEEK, example_frame, example_spec
 
 SPEC = example_spec()
@@ -154,7 +155,7 @@ def test_pandera_and_the_serving_contract_refuse_the_same_rows(rows):
 
 def admitted(numbers, texts) -> bool:
     try:
-        SPEC.contract.check(numbers, texts)
+        SPEC.contract.check(numbers, columns_of(texts))
     except ContractError:
         return False
     return True

@@ -19,6 +19,7 @@ def prediction_record(
     """Return a record and its prediction ids."""
     received_at = now_us()
     ids = new_ids(received_at, n_rows)
+    texts = ["aa", ""][: len(contract.texts)]
     record = journal_pb2.PredictionRecord(
         contract_digest=contract.digest,
         model_version="1",
@@ -29,7 +30,9 @@ def prediction_record(
         prediction_ids=ids,
         event_times_us=[received_at] * n_rows,
         numbers=np.full((n_rows, len(contract.numbers)), 1.5).tobytes(),
-        texts=["aa", ""][: len(contract.texts)] * n_rows,
+        texts=texts,
+        text_counts=[1] * len(texts) if n_rows > 1 else [],
+        text_codes=bytes(4 * n_rows * len(texts)) if n_rows > 1 else b"",
         scores=np.linspace(0, 1, n_rows).tobytes(),
     )
     return journal_pb2.JournalRecord(prediction=record), texts_of(ids)

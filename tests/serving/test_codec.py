@@ -41,4 +41,4 @@ def test_codes_are_read_exactly_whatever_their_size(n_rows: int, n_categories: i
     codes = np.random.default_rng(1).integers(0, n_categories + 1, size=n_rows).tolist()
     column = pb.Column(name="city", texts=pb.TextColumn(dictionary=dictionary, codes=codes))
     rows = rows_of_columns(pb.PredictBatchRequest(columns=[column]), contract)
-    assert rows.texts[:, 0].tolist() == ["" if code == 0 else dictionary[code - 1] for code in codes]
+    assert rows.texts[0].texts().tolist() == ["" if code == 0 else dictionary[code - 1] for code in codes]

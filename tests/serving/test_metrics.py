@@ -1,14 +1,18 @@
 """What `/metrics` says after known calls."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from serving.client import Client
 from serving.errors import ContractError, ModelNotFoundError
 from serving.formats.contract import TextFeature
-from tests.serving.harness import RunningServer, eventually
+from tests.serving.harness import ROOT, RunningServer, eventually
 from tests.serving.toy import CONTRACT, MODEL, ROW, promote, score_of
 
 VERSION = {"model": MODEL, "model_version": "1"}
@@ -78,3 +82,27 @@ def test_an_open_list_that_names_no_category_has_none_that_is_unseen(new_server:
     name = "model_feature_unusual_values_total"
     eventually(lambda: server.metric(name, feature="hour") == 1, what="the missing hour")
     assert server.metric(name) == 1
+
+
+FORGOTTEN = """
+import weakref
+from prometheus_client import CollectorRegistry
+from prometheus_client.multiprocess import MultiProcessCollector
+from serving.metrics import SCORES
+
+SCORES.labels("toy", "1").observe(0.5)
+bucket = weakref.ref(SCORES.labels("toy", "1")._buckets[0])
+SCORES.forget("toy", "1")
+SCORES.forget("toy", "unknown")
+print(bucket())
+registry = CollectorRegistry()
+MultiProcessCollector(registry)
+print(registry.get_sample_value("model_score_count", {"model": "toy", "model_version": "1"}))
+"""
+
+
+def test_a_forgotten_version_frees_its_memory_and_keeps_its_counts(tmp_path: Path):
+    environment = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", FORGOTTEN]
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert ended.stdout.split() == ["None", "1.0"]

@@ -25,7 +25,7 @@ class ContractRecord(_message.Message):
     def __init__(self, digest: _Optional[str] = ..., json: _Optional[str] = ...) -> None: ...
 
 class PredictionRecord(_message.Message):
-    __slots__ = ("contract_digest", "model_version", "generation", "role", "request_id", "received_at_us", "prediction_ids", "event_times_us", "entity_keys", "numbers", "texts", "scores")
+    __slots__ = ("contract_digest", "model_version", "generation", "role", "request_id", "received_at_us", "prediction_ids", "event_times_us", "entity_keys", "numbers", "texts", "scores", "text_counts", "text_codes")
     CONTRACT_DIGEST_FIELD_NUMBER: _ClassVar[int]
     MODEL_VERSION_FIELD_NUMBER: _ClassVar[int]
     GENERATION_FIELD_NUMBER: _ClassVar[int]
@@ -38,6 +38,8 @@ class PredictionRecord(_message.Message):
     NUMBERS_FIELD_NUMBER: _ClassVar[int]
     TEXTS_FIELD_NUMBER: _ClassVar[int]
     SCORES_FIELD_NUMBER: _ClassVar[int]
+    TEXT_COUNTS_FIELD_NUMBER: _ClassVar[int]
+    TEXT_CODES_FIELD_NUMBER: _ClassVar[int]
     contract_digest: str
     model_version: str
     generation: int
@@ -50,7 +52,9 @@ class PredictionRecord(_message.Message):
     numbers: bytes
     texts: _containers.RepeatedScalarFieldContainer[str]
     scores: bytes
-    def __init__(self, contract_digest: _Optional[str] = ..., model_version: _Optional[str] = ..., generation: _Optional[int] = ..., role: _Optional[str] = ..., request_id: _Optional[str] = ..., received_at_us: _Optional[int] = ..., prediction_ids: _Optional[bytes] = ..., event_times_us: _Optional[_Iterable[int]] = ..., entity_keys: _Optional[_Iterable[str]] = ..., numbers: _Optional[bytes] = ..., texts: _Optional[_Iterable[str]] = ..., scores: _Optional[bytes] = ...) -> None: ...
+    text_counts: _containers.RepeatedScalarFieldContainer[int]
+    text_codes: bytes
+    def __init__(self, contract_digest: _Optional[str] = ..., model_version: _Optional[str] = ..., generation: _Optional[int] = ..., role: _Optional[str] = ..., request_id: _Optional[str] = ..., received_at_us: _Optional[int] = ..., prediction_ids: _Optional[bytes] = ..., event_times_us: _Optional[_Iterable[int]] = ..., entity_keys: _Optional[_Iterable[str]] = ..., numbers: _Optional[bytes] = ..., texts: _Optional[_Iterable[str]] = ..., scores: _Optional[bytes] = ..., text_counts: _Optional[_Iterable[int]] = ..., text_codes: _Optional[bytes] = ...) -> None: ...
 
 class FeedbackRecord(_message.Message):
     __slots__ = ("model", "received_at_us", "rows")

@@ -20,9 +20,10 @@ from mlops_assets.core.profile import build_profile
 from mlops_assets.core.schema import binary_labels, frame_matrices, matrices_frame
 from mlops_assets.spec import Category, Label, ModelSpec, Number
 from serving.formats.bundle import GOLDEN_FILE, MODEL_FILE, PROFILE_FILE, GoldenRows, Manifest, write_bundle
-from serving.formats.contract import Numbers, Texts
+from serving.formats.contract import Numbers
 from serving.formats.encoding import Features
 from serving.formats.release import Deployed, Release, ReleaseStore, Routing
+from serving.formats.texts import TextMatrix, columns_of
 from serving.scoring.predictor import Predictor
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class BenchmarkModel:
     deployed: Deployed
     onnx: bytes
     numbers: Numbers
-    texts: Texts
+    texts: TextMatrix
     features: Features
     scores: Numbers
 
@@ -152,7 +153,7 @@ def make_model(bundles: Path, *, version: int = 1) -> BenchmarkModel:
         onnx,
         numbers,
         texts,
-        encoding_of(pipeline).features(numbers, texts),
+        encoding_of(pipeline).features(numbers, columns_of(texts)),
         scores,
     )
 
