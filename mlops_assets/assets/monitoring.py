@@ -61,6 +61,7 @@ def build_monitoring_assets(spec: ModelSpec) -> list[dg.AssetsDefinition]:
         (Benjamini-Hochberg), population stability index and Jensen-Shannon distance do. A window with too few rows is
         neither drifted nor clean. The model's score and label are measured beside the features and do not count.
         """
+        from mlops_assets.assets.monitoring_overview import write_overview
         from mlops_assets.assets.monitoring_pictures import drift_metadata
 
         window = window_of_key(context.partition_key, spec.windows)
@@ -75,7 +76,10 @@ def build_monitoring_assets(spec: ModelSpec) -> list[dg.AssetsDefinition]:
         report = DriftReport(
             window, bundle.manifest.version, release.generation, drift.verdict, drift.n_rows, drift.drifted_features
         )
-        metadata = drift_metadata(spec, lake.tables, reports.of(spec.name), report, profile, counts, drift)
+        metadata = drift_metadata(
+            spec, lake.tables, reports.of(spec.name), report, profile, counts, drift, season=season
+        )
+        write_overview(spec, lake.tables, releases.store, reports.of(spec.name))
         yield drift_check(report)
         yield dg.MaterializeResult(value=report, metadata=metadata)
 
@@ -101,6 +105,7 @@ def build_monitoring_assets(spec: ModelSpec) -> list[dg.AssetsDefinition]:
         Made when the window's labels have had their horizon, and again when labels come late or are corrected. The
         accuracy trigger counts only rows that the version now in production has answered.
         """
+        from mlops_assets.assets.monitoring_overview import write_overview
         from mlops_assets.assets.monitoring_pictures import performance_metadata
 
         window = window_of_key(context.partition_key, spec.windows)
@@ -126,6 +131,7 @@ def build_monitoring_assets(spec: ModelSpec) -> list[dg.AssetsDefinition]:
         metadata = performance_metadata(
             spec, lake.tables, releases.store, reports.of(spec.name), report, labelled, overall
         )
+        write_overview(spec, lake.tables, releases.store, reports.of(spec.name))
         yield accuracy_check(spec, report)
         yield dg.MaterializeResult(value=report, metadata=metadata)
 
