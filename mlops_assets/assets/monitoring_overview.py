@@ -58,7 +58,7 @@ def _drift_line(row: Summary, page: str) -> html.DriftLine:
         verdict=row["verdict"],
         n_rows=row["n_rows"],
         model_version=row["model_version"],
-        drifted=row["drifted_features"],
+        drifted=() if row["verdict"] == "insufficient_data" else row["drifted_features"],
         page=page,
     )
 

@@ -76,7 +76,7 @@ def drift_metadata(
         "distributions": dg.MetadataValue.md(
             figures.as_markdown_image(distributions, "reference and current distributions")
         ),
-        "population_stability_index_over_time": dg.MetadataValue.md(
+        "population_stability_index": dg.MetadataValue.md(
             figures.as_markdown_image(heat_map, "population stability index by window")
         ),
         "report": dg.MetadataValue.path(path),

@@ -72,7 +72,7 @@ def _panel(axes: Any, feature: FeatureHistogram) -> None:
     canvas.dress(axes, grid="" if not feature.reference else "x" if feature.kind == "category" else "y")
     color = canvas.VERMILION if feature.drifted else canvas.INK
     mark = "drifted · " if feature.drifted else ""
-    axes.set_title(canvas.legible(feature.name), loc="left", fontsize=canvas.TITLE_SIZE, fontweight="bold", pad=15)
+    axes.set_title(canvas.legible(feature.name, 24), loc="left", fontsize=canvas.LABEL_SIZE, fontweight="bold", pad=15)
     axes.title.set_color(canvas.INK)
     note = canvas.legible(mark + feature.note, 46)
     place = {"xytext": (0, 4), "textcoords": "offset points", "va": "bottom"}
@@ -98,7 +98,8 @@ def _number_steps(axes: Any, feature: FeatureHistogram) -> None:
     axes.bar(places, current[apart], width=1, fill=False, edgecolor=color, linewidth=1.8)
     names = dict(enumerate(feature.labels, start=n_between))
     ticks = _edge_ticks([feature.edges[index] for index in (*between, between[-1] + 1)] if len(between) else [])
-    ticks = [tick for tick in ticks if not len(apart) or tick[0] <= len(between) - 1]  # room for the bin apart
+    if len(apart):  # room for the bin apart
+        ticks = [tick for tick in ticks if tick[0] <= len(between) - (1 if len(between) > 3 else 0.5)]
     ticks += [(float(place), names.get(int(index), "")) for place, index in zip(places, apart, strict=True)]
     axes.set_xticks([place for place, _ in ticks], [canvas.legible(text, 9) for _, text in ticks])
     canvas.percent_axis(axes.yaxis, n_ticks=3)
@@ -141,7 +142,7 @@ def _category_bars(axes: Any, feature: FeatureHistogram) -> None:
     shown = _shown(reference, current, 0.0)
     order = shown[np.argsort(-np.maximum(reference, current)[shown], kind="stable")]
     kept, pooled = order[:CATEGORIES], order[CATEGORIES:]
-    names = [canvas.legible(feature.labels[index], 14) for index in kept]
+    names = [canvas.legible(feature.labels[index], 12) for index in kept]
     rows = [reference[kept], current[kept]]
     if len(pooled):
         names.append(f"{len(pooled)} others")
@@ -207,7 +208,7 @@ def psi_heat_map(
     image = _draw_cells(axes, grid, threshold=threshold)
     _name_cells(axes, windows, [features[index] for index in order], notes)
     _mark_cells(axes, grid, threshold=threshold)
-    _color_bar(figure, image, axes, threshold=threshold)
+    _color_bar(figure, image, axes, threshold=threshold, n_rows=len(grid))
     return canvas.as_png(figure)
 
 
@@ -247,8 +248,9 @@ def _mark_cells(axes: Any, grid: NDArray[np.float64], *, threshold: float) -> No
             axes.text(column, row, f"{min(value, 99):.2f}", color=color, fontweight=weight, **style)
 
 
-def _color_bar(figure: Any, image: Any, axes: Any, *, threshold: float) -> None:
-    bar = figure.colorbar(image, ax=axes, extend="max", pad=0.015, aspect=30, fraction=0.04)
+def _color_bar(figure: Any, image: Any, axes: Any, *, threshold: float, n_rows: int) -> None:
+    aspect = max(30, 1.6 * n_rows)
+    bar = figure.colorbar(image, ax=axes, extend="max", pad=0.015, aspect=aspect, fraction=0.04)
     bar.set_ticks(
         [0, threshold / 2, threshold, 3 * threshold, 5 * threshold],
         labels=["0", f"{threshold / 2:g}", f"{threshold:g} ← threshold", f"{3 * threshold:g}", f"{5 * threshold:g}"],

@@ -5,11 +5,12 @@ from datetime import datetime
 
 from mlops_assets.core.drift import VOTES_NEEDED, WindowDrift
 from mlops_assets.core.feature_drift import FeatureDrift
+from mlops_assets.core.profile import LABEL, SCORE
 from mlops_assets.reports.html import wording
 from mlops_assets.reports.html.page import Picture, Tile, counted, period, render
 from mlops_assets.spec import DriftPolicy
 
-SHOWN_NAMES = 6
+SHOWN_NAMES, SHOWN_LENGTH = 6, 40
 
 
 def drift_html(
@@ -49,6 +50,7 @@ def drift_html(
         predictions=drift.predictions,
         limits=_limits(policy),
         note=_note,
+        judged=drift.verdict != "insufficient_data",
         rule=rule_in_words(policy),
         facts=facts,
         pictures=pictures,
@@ -97,7 +99,7 @@ def _verdict(drift: WindowDrift, policy: DriftPolicy) -> str:
         distance = wording.number(strongest.jensen_shannon_distance)
         return (
             f"No drift: none of the {counted(n_counted, 'feature')} that count has drifted; the largest change is "
-            f"that of {strongest.name} (Jensen-Shannon distance {distance})."
+            f"that of {_names([strongest.name])} (Jensen-Shannon distance {distance})."
         )
     by_strength = [feature.name for feature in drift.ranked if feature.name in names]
     found = f"{_names(by_strength)} {_have(names)} drifted, {len(names)} of {counted(n_counted, 'feature')} that count"
@@ -108,26 +110,30 @@ def _verdict(drift: WindowDrift, policy: DriftPolicy) -> str:
 
 def _tiles(drift: WindowDrift, model_version: str | None) -> list[Tile]:
     n_counted, n_drifted = sum(feature.counted for feature in drift.features), len(drift.drifted_features)
-    answers = [prediction.name for prediction in drift.predictions if prediction.drifted]
     n_seasonal = sum(feature.seasonal for feature in drift.features)
     judged = drift.verdict != "insufficient_data"
     return [
         Tile(title="Verdict", value=wording.words(drift.verdict), state=wording.state(drift.verdict)),
         Tile(
             title="Drifted features",
-            value=wording.count(n_drifted),
+            value=wording.count(n_drifted) if judged else wording.MISSING,
             note=f"of {wording.count(n_counted)} that count" + (f" · {n_seasonal} seasonal" if n_seasonal else ""),
             state="neutral" if not judged else "warn" if n_drifted else "good",
         ),
-        Tile(
-            title="The model's answers",
-            value="not measured" if not drift.predictions else ", ".join(answers) or "stable",
-            note=f"{'drifted, ' if answers else ''}never counted",
-            state="warn" if answers and judged else "neutral",
-        ),
+        _answers_tile(drift, judged=judged),
         Tile(title="Rows", value=wording.count(drift.n_rows)),
         Tile(title="Reference", value=f"version {wording.text(model_version)}", note="profile inside the bundle"),
     ]
+
+
+def _answers_tile(drift: WindowDrift, *, judged: bool) -> Tile:
+    answers = [prediction.name for prediction in drift.predictions if prediction.drifted]
+    title = "The model's answers"
+    if not judged or not drift.predictions:
+        return Tile(title=title, value=wording.MISSING, note="not judged" if drift.predictions else "not measured")
+    if not answers:
+        return Tile(title=title, value="stable", note="never counted")
+    return Tile(title=title, value=", ".join(answers), note="drifted, never counted", state="warn")
 
 
 def _limits(policy: DriftPolicy) -> dict[str, float | None]:
@@ -143,14 +149,15 @@ def _limits(policy: DriftPolicy) -> dict[str, float | None]:
 
 
 def _note(feature: FeatureDrift) -> str:
-    if feature.reference == "season":
-        return "seasonal: against its season" + ("" if feature.counted else ", not counted")
-    kind = "seasonal" if feature.seasonal else ""
-    return ", ".join(part for part in (kind, "" if feature.counted else "not counted") if part)
+    if feature.name in {SCORE, LABEL}:
+        return "the model's answer"
+    season = "against its season" if feature.reference == "season" else "seasonal" if feature.seasonal else ""
+    return ", ".join(part for part in (season, "" if feature.counted else "not counted") if part)
 
 
 def _names(names: Sequence[str]) -> str:
-    shown, left_out = list(names[:SHOWN_NAMES]), len(names) - SHOWN_NAMES
+    shown = [name if len(name) <= SHOWN_LENGTH else name[: SHOWN_LENGTH - 1] + "…" for name in names[:SHOWN_NAMES]]
+    left_out = len(names) - SHOWN_NAMES
     if left_out > 0:
         shown.append(f"{left_out} more")
     return " and ".join(part for part in (", ".join(shown[:-1]), shown[-1]) if part)
