@@ -150,7 +150,7 @@ def _limits(policy: DriftPolicy) -> dict[str, float | None]:
 
 def _note(feature: FeatureDrift) -> str:
     if feature.name in {SCORE, LABEL}:
-        return "the model's answer"
+        return "answer"
     season = "against its season" if feature.reference == "season" else "seasonal" if feature.seasonal else ""
     return ", ".join(part for part in (season, "" if feature.counted else "not counted") if part)
 
