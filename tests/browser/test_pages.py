@@ -8,7 +8,6 @@ from tests.browser.states import STATES, write_state
 from tests.reports.conftest import summary  # noqa: F401  (a fixture)
 
 pytestmark = pytest.mark.browser
-WIDTHS = pytest.mark.parametrize("width", [DESKTOP, PHONE])
 CLEAN, DRIFTED, FEW = (f"2024-01-0{day}T000000Z.html" for day in (1, 2, 3))
 
 
@@ -23,7 +22,7 @@ def assert_readable(visit, *, n_images):
     assert [image for image in images if min(image["width"], image["height"]) < 80 or image["colors"] < 10] == []
 
 
-@WIDTHS
+@pytest.mark.parametrize("width", [DESKTOP, PHONE])
 @pytest.mark.parametrize(
     ("page", "said", "n_images"),
     [
@@ -40,21 +39,22 @@ def test_the_page_of_a_window_can_be_read(home, look, page, said, n_images, widt
     assert_readable(visit, n_images=n_images)
 
 
-@WIDTHS
 @pytest.mark.parametrize("state", STATES)
-def test_the_drift_page_can_be_read_in_every_state(tmp_path, look, state, width):
-    visit = look(write_state(state, tmp_path).as_uri(), width=width)
-    assert STATES[state] in visit.page.inner_text("main")
-    assert_readable(visit, n_images=2)
+def test_the_drift_page_can_be_read_in_every_state(tmp_path, look, state):
+    page = write_state(state, tmp_path).as_uri()
+    for width in (DESKTOP, PHONE):
+        visit = look(page, width=width)
+        assert STATES[state] in visit.page.inner_text("main")
+        assert_readable(visit, n_images=2)
 
 
-@WIDTHS
-def test_the_demos_page_can_be_read(tmp_path, look, summary, width):  # noqa: F811  (a fixture)
+def test_the_demos_page_can_be_read(tmp_path, look, summary):  # noqa: F811  (a fixture)
     psi = (["2013-01-29", "2013-02-05"], ["pressure"], [[0.3, 0.1]])
     page = write_html(tmp_path / "report.html", demo_html(summary, demo_pictures(summary, psi=psi)))
-    visit = look(page.as_uri(), width=width)
-    assert "The loop beside doing nothing" in visit.page.inner_text("main")
-    assert_readable(visit, n_images=3)
+    for width in (DESKTOP, PHONE):
+        visit = look(page.as_uri(), width=width)
+        assert "The loop beside doing nothing" in visit.page.inner_text("main")
+        assert_readable(visit, n_images=3)
 
 
 def test_the_overview_leads_to_every_report_and_each_leads_back(home, look):
