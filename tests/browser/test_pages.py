@@ -7,7 +7,7 @@ from tests.browser.looking import DESKTOP, PHONE
 from tests.browser.states import STATES, write_state
 from tests.reports.conftest import summary  # noqa: F401  (a fixture)
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.processes]
 CLEAN, DRIFTED, FEW = (f"2024-01-0{day}T000000Z.html" for day in (1, 2, 3))
 
 
