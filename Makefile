@@ -72,10 +72,11 @@ dev: setup ## Dagster, MLflow and the gRPC server until Ctrl-C
 lock: setup ## Resolve the dependencies anew
 	$(BIN)/uv pip compile --quiet --universal --no-header --no-emit-index-url --python-version 3.11 --all-extras pyproject.toml -o requirements.lock
 
-system-packages: ## List system packages that optional targets and tests need
-	@echo "nghttp2-client: h2load, the load generator of make bench-serving (apt-get install -y nghttp2-client)"
-	@echo "postgresql: the tests that count windows on PostgreSQL (apt-get install -y postgresql)"
-	@echo "default-jre-headless: Java 17 or 21, the tests that count windows on Spark (apt-get install -y default-jre-headless)"
+system-packages: ## List the system packages that tests and benchmarks use, as `package program what-for`
+	@echo "chromium              chromium       tests of the pages in a real browser"
+	@echo "default-jre-headless  java           tests that count windows on Spark (Java 17 or 21)"
+	@echo "nghttp2-client        h2load         load generator of make bench-serving"
+	@echo "postgresql            pg_ctlcluster  tests that count windows on PostgreSQL"
 
 clean: ## Remove state and caches, keep the environment
 	rm -rf .mlops .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

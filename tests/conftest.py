@@ -72,3 +72,16 @@ def tiny_spec() -> ModelSpec:
 @pytest.fixture
 def lake(tmp_path: Path) -> Lake:
     return Lake(tmp_path / "lake")
+
+
+@pytest.fixture(scope="session")
+def trained_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home in which version 1 of the tiny model is in production; to be copied, because training takes seconds."""
+    import dagster as dg
+
+    from tests.integration.harness import InProcessLoop
+
+    home = tmp_path_factory.mktemp("trained") / "home"
+    with dg.instance_for_test() as instance:
+        assert InProcessLoop(make_tiny_spec(), home, instance).run("retrain").success
+    return home

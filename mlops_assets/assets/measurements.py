@@ -52,17 +52,23 @@ def window_predictions(spec: ModelSpec, lake: LakeResource, window: Window) -> "
 
 
 def measure_drift(
-    spec: ModelSpec, bundle: Bundle, lake: LakeResource, window: Window
+    spec: ModelSpec, bundle: Bundle, lake: LakeResource, window: Window, *, season: "Counts | None" = None
 ) -> "tuple[Profile, Counts, WindowDrift]":
-    """Let the engine count a window on the bundle's profile, and score the counts."""
-    from mlops_assets.assets.seasons import season_counts
+    """Let the engine count a window on the bundle's profile, and score the counts.
+
+    Args:
+        spec: Its policy and features.
+        bundle: Holds the profile.
+        lake: Holds the log.
+        window: The window.
+        season: What seasonal features are compared with (`mlops_assets.assets.seasons`).
+    """
     from mlops_assets.core.drift import score_window
     from mlops_assets.core.profile import Profile
     from mlops_assets.lake.queries import window_counts
 
     profile = Profile.from_dict(bundle.profile)
     counts = window_counts(lake.tables, spec, profile, start=window.start, end=window.end, engine=lake.engine)
-    season = season_counts(spec, lake.tables, window, bundle)
     minimum = spec.windows.minimum_rows
     drift = score_window(profile, counts, spec.drift, spec.features, minimum_rows=minimum, season=season)
     return profile, counts, drift

@@ -13,6 +13,7 @@ from mlops_assets.assets.measurements import (
 )
 from mlops_assets.assets.performance_measurements import estimate_window, measure_performance
 from mlops_assets.assets.performance_records import PerformanceReport, store_performance
+from mlops_assets.assets.seasons import season_counts
 from mlops_assets.core.triggers import judge_accuracy
 from mlops_assets.core.windows import window_of_key
 from mlops_assets.errors import DataError
@@ -58,13 +59,15 @@ def build_monitoring_assets(spec: ModelSpec) -> list[dg.AssetsDefinition]:
         (Benjamini-Hochberg), population stability index and Jensen-Shannon distance do. A window with too few rows is
         neither drifted nor clean. The model's score and label are measured beside the features and do not count.
         """
+        from mlops_assets.assets.monitoring_overview import write_overview
         from mlops_assets.assets.monitoring_pictures import drift_metadata
         from mlops_assets.assets.performance_pictures import estimate_metadata
 
         window = window_of_key(context.partition_key, spec.windows)
         try:
             release, bundle = production(releases, spec)
-            profile, counts, drift = measure_drift(spec, bundle, lake, window)
+            season = season_counts(spec, lake.tables, window, bundle)
+            profile, counts, drift = measure_drift(spec, bundle, lake, window, season=season)
             estimate = estimate_window(spec, lake, window, bundle)
         except DataError as error:
             raise dg.Failure(str(error), allow_retries=False) from None
@@ -72,7 +75,10 @@ def build_monitoring_assets(spec: ModelSpec) -> list[dg.AssetsDefinition]:
         report = DriftReport(
             window, bundle.manifest.version, release.generation, drift.verdict, drift.n_rows, drift.drifted_features
         )
-        metadata = drift_metadata(spec, lake.tables, reports.of(spec.name), report, profile, counts, drift)
+        metadata = drift_metadata(
+            spec, lake.tables, reports.of(spec.name), report, profile, counts, drift, season=season
+        )
+        write_overview(spec, lake.tables, releases.store, reports.of(spec.name))
         yield drift_check(report)
         yield dg.MaterializeResult(value=report, metadata=metadata | estimate_metadata(estimate))
 
@@ -100,6 +106,7 @@ def build_monitoring_assets(spec: ModelSpec) -> list[dg.AssetsDefinition]:
         what was expected before the labels came, and whether the version's errors have changed since its promotion:
         both inform and never trigger.
         """
+        from mlops_assets.assets.monitoring_overview import write_overview
         from mlops_assets.assets.performance_pictures import performance_metadata
 
         window = window_of_key(context.partition_key, spec.windows)
@@ -111,6 +118,7 @@ def build_monitoring_assets(spec: ModelSpec) -> list[dg.AssetsDefinition]:
             raise dg.Failure(str(error), allow_retries=False) from None
         report = store_performance(spec, lake, window, release, bundle, measured)
         metadata = performance_metadata(spec, lake.tables, chain, reports.of(spec.name), report, measured)
+        write_overview(spec, lake.tables, releases.store, reports.of(spec.name))
         yield accuracy_check(spec, report)
         yield dg.MaterializeResult(value=report, metadata=metadata)
 

@@ -1,17 +1,20 @@
 """What people look at in a drift report: tables and pictures for the UI, and one HTML page per window."""
 
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from mlops_assets.core.bins import category_bins, number_bins
-from mlops_assets.core.drift import VOTES_NEEDED
-from mlops_assets.core.profile import CategoryProfile, Counts, Profile
+from mlops_assets.assets.attributes import feature_table
+from mlops_assets.core.bins import Bins, category_bins, number_bins
+from mlops_assets.core.profile import LABEL, SCORE, CategoryProfile, Counts, Profile
+from mlops_assets.core.windows import Window
 from mlops_assets.lake.metrics import history_of
 from mlops_assets.lake.tables import Lake
 from mlops_assets.reports import figures, html
-from mlops_assets.spec import DriftPolicy, ModelSpec
+from mlops_assets.spec import ModelSpec
 
 if TYPE_CHECKING:
     from mlops_assets.assets.measurements import DriftReport
@@ -30,10 +33,14 @@ def drift_metadata(
     profile: Profile,
     counts: Counts,
     drift: "WindowDrift",
+    *,
+    season: Counts | None,
 ) -> dict[str, Any]:
     """Write the window's drift page and return the metadata for the UI."""
-    bins = [histogram(profile, counts, feature) for feature in drift.features]
-    distributions = figures.histograms(bins, limit=SHOWN_FEATURES)
+    shown = [*drift.predictions, *drift.ranked] if drift.n_rows and profile.n_rows else []
+    distributions = figures.histograms(
+        [histogram(profile, counts, feature, season=season) for feature in shown], limit=SHOWN_FEATURES
+    )
     heat_map = psi_over_time(spec, lake)
     window = report.window
     page = html.drift_html(
@@ -41,20 +48,19 @@ def drift_metadata(
         start=window.start,
         end=window.end,
         model_version=report.model_version,
-        verdict=report.verdict,
-        n_rows=report.n_rows,
-        features=[feature_row(feature) for feature in (*drift.features, *drift.predictions)],
-        thresholds=thresholds(spec.drift),
+        drift=drift,
+        policy=spec.drift,
+        minimum_rows=spec.windows.minimum_rows,
         facts={"generation": report.generation, "reference rows": profile.n_rows},
         pictures=[
             html.Picture(png=distributions, alt="Reference and current distributions, the worst first"),
             html.Picture(png=heat_map, alt="Population stability index of every feature over the windows"),
         ],
     )
-    path = html.write_html(folder / f"drift-{window.key.replace(':', '')}.html", page)
-    html.write_html(folder / "drift-latest.html", page)
+    path = html.write_html(folder / page_name("drift", window), page)
     return {
         "verdict": report.verdict,
+        "reason": html.drift_in_words(drift, spec.drift, minimum_rows=spec.windows.minimum_rows),
         "dagster/row_count": report.n_rows,
         "drifted_features": ", ".join(report.drifted_features) or "none",
         "n_drifted_features": len(report.drifted_features),
@@ -64,7 +70,7 @@ def drift_metadata(
         "distributions": dg.MetadataValue.md(
             figures.as_markdown_image(distributions, "reference and current distributions")
         ),
-        "population_stability_index_over_time": dg.MetadataValue.md(
+        "population_stability_index": dg.MetadataValue.md(
             figures.as_markdown_image(heat_map, "population stability index by window")
         ),
         "report": dg.MetadataValue.path(path),
@@ -74,87 +80,29 @@ def drift_metadata(
 def psi_over_time(spec: ModelSpec, lake: Lake) -> bytes:
     """Draw the population stability index of every feature over the reported windows."""
     history = history_of(lake, spec.name, "drift_metrics", "population_stability_index").tail(SHOWN_WINDOWS)
+    moment = "%Y-%m-%d" if spec.windows.length >= timedelta(days=1) else "%m-%d %H:%M"
     return figures.psi_heat_map(
-        [f"{start:%Y-%m-%d}" for start in history.index],
+        [f"{start:{moment}}" for start in history.index],
         [str(name) for name in history.columns],
         history.to_numpy(dtype=float).T,
         threshold=spec.drift.population_stability_index,
+        notes=dict.fromkeys((SCORE, LABEL), "answer") | {f.name: "seasonal" for f in spec.features if f.seasonal},
     )
 
 
-def thresholds(policy: DriftPolicy) -> dict[str, object]:
-    """Return what the policy's rule compares the statistics with."""
-    distance = policy.jensen_shannon_distance
-    if policy.rule == "calibrated":
-        return {
-            "rule": "significant, and one effect large enough",
-            "p-value after Benjamini-Hochberg": policy.false_discovery_rate,
-            "Kolmogorov-Smirnov statistic": policy.ks_statistic,
-            "Cramér's V": policy.cramers_v,
-            "Jensen-Shannon distance": distance,
-        }
-    return {
-        "votes needed": VOTES_NEEDED.get(policy.rule, policy.votes),
-        "p-value after Benjamini-Hochberg": policy.ks_p_value,
-        "population stability index": policy.population_stability_index,
-        "Jensen-Shannon distance": distance,
-    }
+def page_name(report: str, window: Window) -> str:
+    """Return the file's name of a window's page; `report` is "drift" or "performance"."""
+    return f"{report}-{window.key.replace(':', '')}.html"
 
 
-def feature_row(feature: "FeatureDrift") -> html.FeatureRow:
-    """Return one feature as a row of the drift page."""
-    return html.FeatureRow(
-        name=feature.name,
-        kind=feature.kind,
-        ks_statistic=feature.ks_statistic,
-        cramers_v=feature.cramers_v,
-        unseen_share=feature.unseen_share,
-        p_value=feature.adjusted_p_value,
-        population_stability_index=feature.population_stability_index,
-        jensen_shannon_distance=feature.jensen_shannon_distance,
-        votes=feature.votes,
-        drifted=feature.drifted,
-        counted=feature.counted,
-        seasonal=feature.seasonal,
-        reference_missing_share=feature.missing_share_reference,
-        current_missing_share=feature.missing_share_current,
-        note="against the same phase of the season" if feature.reference == "season" else "",
-    )
+def histogram(
+    profile: Profile, counts: Counts, feature: "FeatureDrift", *, season: Counts | None
+) -> figures.FeatureHistogram:
+    """Return the shares of one feature, or of the model's answers, in the reference and in the window.
 
-
-def feature_table(drift: "WindowDrift") -> dg.MetadataValue:
-    """Return the statistics of all features as a table, the most drifted first; the model's own answers at the end."""
-    ranked = sorted(drift.features, key=lambda f: (not f.drifted, -(f.population_stability_index or 0.0)))
-    records = [
-        dg.TableRecord(
-            {
-                "feature": feature.name,
-                "drifted": feature.drifted,
-                "votes": int(feature.votes),
-                "psi": _rounded(feature.population_stability_index),
-                "js_distance": _rounded(feature.jensen_shannon_distance),
-                "ks_or_cramers_v": _rounded(feature.ks_statistic if feature.kind == "number" else feature.cramers_v),
-                "p_adjusted": _rounded(feature.adjusted_p_value),
-                "wasserstein": _rounded(feature.wasserstein_distance),
-                "missing_share": _rounded(feature.missing_share_current),
-                "unseen_share": _rounded(feature.unseen_share),
-                "counted": feature.counted,
-                "seasonal": feature.seasonal,
-            }
-        )
-        for feature in (*ranked, *drift.predictions)
-    ]
-    return dg.MetadataValue.table(records=records) if records else dg.MetadataValue.text("no features")
-
-
-def histogram(profile: Profile, counts: Counts, feature: "FeatureDrift") -> figures.FeatureHistogram:
-    """Return one feature's shares in the reference and in the window, on ten quantile bins or the categories."""
-    reference = profile.by_name[feature.name]
-    note = f"PSI {feature.population_stability_index:.2f}" if feature.population_stability_index is not None else ""
-    if isinstance(reference, CategoryProfile):
-        bins = category_bins(reference, counts.categories[feature.name])
-    else:
-        bins = number_bins(reference, counts.numbers[feature.name])
+    The bins are ten quantile bins or the categories; the reference is what the feature was compared with.
+    """
+    bins = _bins(profile, counts, feature.name, season=season if feature.reference == "season" else None)
     return figures.FeatureHistogram(
         name=feature.name,
         kind=feature.kind,
@@ -163,8 +111,28 @@ def histogram(profile: Profile, counts: Counts, feature: "FeatureDrift") -> figu
         reference=_shares(bins.reference),
         current=_shares(bins.current),
         drifted=feature.drifted,
-        note=note,
+        note=_note(feature),
     )
+
+
+def _bins(profile: Profile, counts: Counts, name: str, *, season: Counts | None) -> Bins:
+    references: dict[str, Any] = {**profile.by_name, SCORE: profile.score, LABEL: profile.label}
+    windows: dict[str, Any] = {**counts.numbers, **counts.categories, SCORE: counts.score, LABEL: counts.label}
+    reference = references[name]
+    if season is not None:
+        reference = replace(reference, counts={**season.numbers, **season.categories}[name])
+    bins_of = category_bins if isinstance(reference, CategoryProfile) else number_bins
+    return bins_of(reference, windows[name])
+
+
+def _note(feature: "FeatureDrift") -> str:
+    index = feature.population_stability_index
+    words = (
+        f"PSI {index:.2f}" if index is not None else "",
+        "against its season" if feature.reference == "season" else "seasonal" if feature.seasonal else "",
+        "the model's answer" if feature.name in {SCORE, LABEL} else "" if feature.counted else "not counted",
+    )
+    return " · ".join(word for word in words if word)
 
 
 def _shares(counts: tuple[int, ...]) -> list[float]:

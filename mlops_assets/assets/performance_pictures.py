@@ -63,7 +63,6 @@ def performance_metadata(
         pictures=pictures,
     )
     path = html.write_html(folder / f"performance-{report.window.key.replace(':', '')}.html", page)
-    html.write_html(folder / "performance-latest.html", page)
     return {
         **measured.values,
         "dagster/row_count": report.n_rows,

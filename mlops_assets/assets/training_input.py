@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from mlops_assets.assets.attributes import feature_table
 from mlops_assets.lake.tables import Lake
 from mlops_assets.spec import ModelSpec
 
@@ -44,6 +45,4 @@ def training_input_check(drift: "WindowDrift | None") -> dg.AssetCheckResult:
 
 def training_input_metadata(drift: "WindowDrift | None") -> dict[str, Any]:
     """Return the statistics of all features as a table for the UI; nothing for a first snapshot."""
-    from mlops_assets.assets.monitoring_pictures import feature_table
-
     return {} if drift is None else {"drift_against_the_snapshot_before": feature_table(drift)}

@@ -38,6 +38,11 @@ class WindowDrift:
     label: FeatureDrift | None = None
 
     @property
+    def ranked(self) -> tuple[FeatureDrift, ...]:
+        """The features by strength: drifted ones first, then by Jensen-Shannon distance, then by name."""
+        return tuple(sorted(self.features, key=_weakness))
+
+    @property
     def predictions(self) -> tuple[FeatureDrift, ...]:
         """Score and label, as far as they were measured."""
         return tuple(drift for drift in (self.score, self.label) if drift is not None)
@@ -89,6 +94,11 @@ def judge(measured: WindowDrift, policy: DriftPolicy) -> WindowDrift:
         verdict = "drifted" if drifted and len(drifted) / n_counted > policy.drifted_share else "clean"
     score, label = (None if d is None else _judged(d, policy) for d in (measured.score, measured.label))
     return WindowDrift(verdict, measured.n_rows, features, drifted, score, label)
+
+
+def _weakness(feature: FeatureDrift) -> tuple[bool, float, str]:
+    distance = feature.jensen_shannon_distance
+    return not feature.drifted, 1.0 if distance is None else -distance, feature.name
 
 
 def _measure(

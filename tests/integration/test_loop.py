@@ -9,7 +9,7 @@ from mlops_assets.assets.snapshots import refuse_superseded
 from mlops_assets.errors import SupersededError
 from mlops_assets.lake.metrics import history_of, latest_summaries
 from mlops_assets.reports.figures import canvas
-from tests.conftest import ANCHOR, DAY, make_tiny_spec, tiny_rows
+from tests.conftest import ANCHOR, DAY, tiny_rows
 from tests.integration.harness import InProcessLoop
 from tests.integration.traffic import serve
 from tests.lake_rows import log_labels, log_predictions
@@ -25,15 +25,6 @@ BLANK = b"\x89PNG\r\n\x1a\n"
 def blank_pictures(monkeypatch):
     """Drawing is most of a report's time; what the pictures show is tested with the reports."""
     monkeypatch.setattr(canvas, "as_png", lambda _figure: BLANK)
-
-
-@pytest.fixture(scope="session")
-def trained_home(tmp_path_factory):
-    """A home in which version 1 is in production; copied for each test, because training takes seconds."""
-    home = tmp_path_factory.mktemp("trained") / "home"
-    with dg.instance_for_test() as instance:
-        assert InProcessLoop(make_tiny_spec(), home, instance).run("retrain").success
-    return home
 
 
 @pytest.fixture

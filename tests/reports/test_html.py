@@ -4,16 +4,24 @@ from typing import Any
 
 import pytest
 
+from mlops_assets.core.drift import WindowDrift, judge
+from mlops_assets.core.feature_drift import FeatureDrift
 from mlops_assets.reports.html import (
-    FeatureRow,
+    DriftLine,
     MetricRow,
+    PerformanceLine,
     Picture,
+    WindowLine,
     demo_html,
     demo_pictures,
     drift_html,
+    drift_in_words,
+    overview_html,
     performance_html,
     write_html,
 )
+from mlops_assets.spec import DriftPolicy
+from tests.conftest import ANCHOR, DAY
 from tests.reports.conftest import HOSTILE, window
 
 VOID = {"meta", "img", "br", "link", "input", "hr"}
@@ -57,41 +65,46 @@ def text_of(page: str) -> str:
         assert tag != "th" or attributes["scope"] in {"col", "row", "colgroup"}
     assert not re.search(r"https?://|url\(|@import|src=\"(?!data:)", page)
     assert "<script" not in page.lower()
-    assert "prefers-color-scheme: dark" in page
     assert "position: sticky" in page
     return " ".join(" ".join(checker.texts).split())
 
 
-def feature_row(number: int) -> FeatureRow:
-    return {
+def feature_drift(number: int, **changed: Any) -> FeatureDrift:
+    """A feature with a distance of `number` hundredths; over 10 of them it has drifted."""
+    values: dict[str, Any] = {
         "name": f"feature_{number}",
         "kind": "number",
         "ks_statistic": 0.1,
-        "p_value": 1e-9,
-        "population_stability_index": number / 100,
-        "jensen_shannon_distance": 0.05,
-        "votes": 3,
-        "drifted": number > 90,
-        "seasonal": True,
-        "reference_missing_share": 0.76,
-        "current_missing_share": 0.6,
+        "adjusted_p_value": 1e-9 if number > 10 else 0.4,
+        "population_stability_index": number / 50,
+        "jensen_shannon_distance": number / 100,
+        "missing_share_reference": 0.76,
+        "missing_share_current": 0.6,
     }
+    return FeatureDrift(**values | changed)
 
 
-def drift_page(**changed: Any) -> str:
+def window_drift(*features: FeatureDrift, policy: DriftPolicy = DriftPolicy(), **changed: Any) -> WindowDrift:  # noqa: B008  (frozen)
+    return judge(WindowDrift("clean", 6411, features, (), **changed), policy)
+
+
+def drift_page(drift: WindowDrift | None = None, **changed: Any) -> str:
     values: dict[str, Any] = {
         "model": "flight_delay",
         "start": "2013-02-12T00:00:00+00:00",
         "end": "2013-02-19T00:00:00+00:00",
         "model_version": "1",
-        "verdict": "drifted",
-        "n_rows": 6411,
-        "features": [feature_row(1), feature_row(99)],
-        "thresholds": {"votes": 2, "ks_p_value": 0.05},
+        "drift": window_drift(feature_drift(1), feature_drift(99)) if drift is None else drift,
+        "policy": DriftPolicy(),
+        "minimum_rows": 1000,
         "facts": {"generation": 3},
         "pictures": [PICTURE],
     }
     return drift_html(**values | changed)
+
+
+def said(drift: WindowDrift, policy: DriftPolicy = DriftPolicy(), *, minimum_rows: int = 1000) -> str:  # noqa: B008  (frozen)
+    return drift_in_words(drift, policy, minimum_rows=minimum_rows)
 
 
 def performance_page(**changed: Any) -> str:
@@ -176,27 +189,121 @@ def test_hostile_values_are_escaped_on_the_demo_page(summary):
 
 def test_hostile_values_are_escaped_on_the_pages_of_a_window():
     facts = {HOSTILE: HOSTILE}
-    features = [dict.fromkeys(feature_row(0), HOSTILE)]
-    text_of(drift_page(model=HOSTILE, verdict=HOSTILE, model_version=HOSTILE, facts=facts, thresholds=facts))
-    text_of(drift_page(features=features, start=HOSTILE, end=HOSTILE))
+    hostile = window_drift(feature_drift(50, name=HOSTILE), score=feature_drift(90, name=HOSTILE))
+    text_of(drift_page(hostile, model=HOSTILE, model_version=HOSTILE, facts=facts, start=HOSTILE, end=HOSTILE))
     metrics = [dict.fromkeys(("name", "value", "low", "high", "constant"), HOSTILE)]
     text_of(performance_page(model=HOSTILE, reason=HOSTILE, model_versions=[HOSTILE], metrics=metrics, facts=facts))
+    text_of(overview_html(model=HOSTILE, windows=[window_line(0, name=HOSTILE)], pictures=[PICTURE]))
 
 
-def test_the_drift_page_lists_drifted_features_first():
-    text = text_of(drift_page(features=[feature_row(number) for number in range(100)]))
-    assert text.index("feature_99 number drifted") < text.index("feature_91 number drifted")
-    assert text.index("feature_91 number drifted") < text.index("feature_90 number stable")
-    assert "! 9 of 100 features · feature_99, feature_98, feature_97, feature_96 …" in text
+def test_the_drift_page_ranks_drifted_features_first_and_then_by_distance():
+    text = text_of(drift_page(window_drift(*(feature_drift(number) for number in range(19)))))
+    assert "1 feature_18 number drifted 3" in text
+    assert "8 feature_11 number drifted 3" in text
+    assert "9 feature_10 number stable 0" in text
+    assert "19 feature_0 number stable 0" in text
+
+
+def test_a_feature_that_shrinks_in_distance_but_drifts_by_rule_stands_before_a_stronger_one_that_does_not():
+    weak = feature_drift(5, name="weak", population_stability_index=0.3, adjusted_p_value=0.0)
+    strong = feature_drift(9, name="strong")
+    assert [feature.name for feature in window_drift(strong, weak).ranked] == ["weak", "strong"]
+
+
+def test_a_drifted_window_says_which_features_and_what_is_enough():
+    many = [feature_drift(number) for number in (11, 12, 13, 14, 15, 16, 17, 18, 1)]
+    assert said(window_drift(*many[-2:])) == (
+        "Drifted: feature_18 has drifted, 1 of 2 features that count; one is enough."
+    )
+    share = DriftPolicy(drifted_share=0.5)
+    assert said(window_drift(*many, policy=share), share) == (
+        "Drifted: feature_18, feature_17, feature_16, feature_15, feature_14, feature_13 and 2 more have drifted, "
+        "8 of 9 features that count; more than 50.0 % are enough."
+    )
+
+
+def test_a_clean_window_names_its_largest_change_or_the_share_that_it_stays_under():
+    assert said(window_drift(feature_drift(1), feature_drift(4))) == (
+        "No drift: none of the 2 features that count has drifted; the largest change is that of feature_4 "
+        "(Jensen-Shannon distance 0.0400)."
+    )
+    share = DriftPolicy(drifted_share=0.5)
+    few = window_drift(feature_drift(1), feature_drift(40), policy=share)
+    assert said(few, share) == (
+        "No drift of the window: feature_40 has drifted, 1 of 2 features that count; it takes more than 50.0 %."
+    )
+    assert said(window_drift(feature_drift(1, counted=False))) == "No drift: no feature counts."
+
+
+def test_what_is_not_counted_and_the_models_answers_are_told_apart():
+    aside = feature_drift(40, name="season", counted=False, seasonal=True)
+    answers = {"score": feature_drift(30, name="score"), "label": feature_drift(2, name="label")}
+    assert said(window_drift(feature_drift(1), aside, **answers)).endswith(
+        "(Jensen-Shannon distance 0.0100). season has changed as well and does not count. "
+        "The model's own answers have changed: score."
+    )
+    text = text_of(drift_page(window_drift(feature_drift(1), aside, **answers)))
+    assert "score drifted, never counted" in text
+    assert "seasonal, not counted" in text
+    stable = {name: feature_drift(2, name=name) for name in ("score", "label")}
+    assert said(window_drift(feature_drift(1), **stable)).endswith("The model's own answers have not drifted.")
+
+
+def test_a_window_that_is_not_judged_says_what_is_missing():
+    few = WindowDrift("insufficient_data", 1, (feature_drift(99),), ())
+    assert said(few, minimum_rows=200) == "Not judged: 1 row, and 200 are needed."
+    assert said(few, minimum_rows=1) == "Not judged: the reference has no rows."
+    assert "Verdict insufficient data" in text_of(drift_page(few))
+
+
+def test_the_rule_stands_under_the_table_and_bold_marks_what_it_found():
+    page = drift_page()
+    assert "with 2 of 3 votes: adjusted p under 0.05, PSI over 0.2, Jensen-Shannon distance over 0.1" in text_of(page)
+    assert page.count(' over">') == 3
+    calibrated = drift_page(policy=DriftPolicy(rule="calibrated"))
+    assert "adjusted p is under 0.01 and its effect is large enough: Kolmogorov-Smirnov over 0.05" in text_of(
+        calibrated
+    )
 
 
 def test_a_window_page_takes_missing_values():
-    nothing = dict.fromkeys(feature_row(0))
-    text_of(drift_page(features=[nothing, {}], model_version=None, n_rows=None, verdict="insufficient_data"))
-    assert "No feature has been measured" in text_of(drift_page(features=[], pictures=[], facts={}, thresholds={}))
+    nothing = FeatureDrift(name="", kind="category")
+    text_of(drift_page(window_drift(nothing, score=nothing), model_version=None, start=None, end=None))
+    assert "No feature has been measured" in text_of(drift_page(window_drift(), pictures=[], facts={}))
     empty = {"n_rows": 0, "n_labels": 0, "metrics": [], "model_versions": [], "verdict": "insufficient_data"}
     assert "No prediction of this window has a label yet." in text_of(performance_page(**empty))
     text_of(performance_page(metrics=[{}, {"name": "auc", "value": float("nan")}], n_labels=None))
+
+
+def window_line(number: int, *, name: str = "size", performance: bool = True) -> WindowLine:
+    start = ANCHOR + number * DAY
+    drift = DriftLine(
+        verdict="drifted" if number else "clean",
+        n_rows=300 + number,
+        model_version="1",
+        drifted=[name] if number else [],
+        page=f"drift-{number}.html",
+    )
+    measured = PerformanceLine(
+        verdict="holds", reason=name, n_labels=250, versions=["1", name], accuracy=0.9, constant=0.7
+    )
+    return WindowLine(start=start, end=start + DAY, drift=drift, performance=measured if performance else None)
+
+
+def test_the_overview_says_the_newest_verdicts_and_links_every_report_that_exists():
+    page = overview_html(model="tiny", windows=[window_line(0), window_line(1), window_line(2, performance=False)])
+    text = text_of(page)
+    assert "3 windows · 2024-01-01 to 2024-01-04, end excluded" in text
+    assert "Drift , 2024-01-03 to 2024-01-04: drifted, by size." in text
+    assert "Performance , 2024-01-02 to 2024-01-03: holds; size." in text
+    assert "2 of 3 with a report" in text.replace("Drifted windows 2 of", "2 of")
+    assert re.findall(r'href="([^"]*)"', page) == ["drift-2.html", "drift-1.html", "drift-0.html"]
+
+
+def test_every_page_of_a_window_leads_back_to_the_overview(summary):
+    for page in (drift_page(), performance_page()):
+        assert 'href="latest.html"' in page
+    assert "href" not in demo_html(summary)
 
 
 def test_the_performance_page_shows_only_comparisons_that_exist():

@@ -1,21 +1,23 @@
 """Pictures of drift: the distributions of one window, and the population stability index over all windows."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from types import MappingProxyType
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mlops_assets.core.statistics import jensen_shannon_distance
 from mlops_assets.reports.figures import canvas
 
 SHOWN_FEATURES = 24
 HEAT_MAP_FEATURES = 40
+WINDOW_LABELS = 7
 CATEGORIES = 8
 SHOWN_SHARE = 0.005
+NO_NOTES: Mapping[str, str] = MappingProxyType({})
 _COLUMNS = 3
 
 
@@ -40,26 +42,19 @@ class FeatureHistogram:
     drifted: bool = False
     note: str = ""
 
-    @property
-    def distance(self) -> float:
-        """The Jensen-Shannon distance of the two sides, 0 to 1."""
-        sides = (np.nan_to_num(canvas.floats(side)) for side in (self.reference, self.current))
-        return jensen_shannon_distance(*sides) or 0.0
-
 
 def histograms(features: Sequence[FeatureHistogram], *, limit: int = SHOWN_FEATURES) -> bytes:
-    """Draw reference against current window, one small panel a feature, the worst first.
+    """Draw reference against current window, one small panel a feature.
 
     Bins are drawn equally wide whatever their edges are: on quantile bins a feature without drift is a flat line.
 
     Args:
-        features: In any order; drifted ones come first, then by Jensen-Shannon distance.
+        features: In the order of the panels.
         limit: At most this many panels; what is left out is counted under the last.
     """
     if not features:
-        return canvas.nothing_to_show("No features to show.")
-    ranked = sorted(features, key=lambda feature: (not feature.drifted, -feature.distance, feature.name))
-    shown = ranked[:limit]
+        return canvas.nothing_to_show("Nothing to compare: no rows, or no features.")
+    shown = features[:limit]
     n_columns = min(_COLUMNS, len(shown))
     n_rows = math.ceil(len(shown) / n_columns)
     figure = canvas.new_figure(height_pixels=60 + 190 * n_rows)
@@ -69,7 +64,7 @@ def histograms(features: Sequence[FeatureHistogram], *, limit: int = SHOWN_FEATU
         _panel(axes, feature)
     for axes in panels[len(shown) :]:
         axes.set_axis_off()
-    _histogram_legend(figure, left_out=len(ranked) - len(shown))
+    _histogram_legend(figure, left_out=len(features) - len(shown))
     return canvas.as_png(figure)
 
 
@@ -77,7 +72,7 @@ def _panel(axes: Any, feature: FeatureHistogram) -> None:
     canvas.dress(axes, grid="" if not feature.reference else "x" if feature.kind == "category" else "y")
     color = canvas.VERMILION if feature.drifted else canvas.INK
     mark = "drifted · " if feature.drifted else ""
-    axes.set_title(canvas.legible(feature.name), loc="left", fontsize=canvas.TITLE_SIZE, fontweight="bold", pad=15)
+    axes.set_title(canvas.legible(feature.name, 24), loc="left", fontsize=canvas.LABEL_SIZE, fontweight="bold", pad=15)
     axes.title.set_color(canvas.INK)
     note = canvas.legible(mark + feature.note, 46)
     place = {"xytext": (0, 4), "textcoords": "offset points", "va": "bottom"}
@@ -103,7 +98,8 @@ def _number_steps(axes: Any, feature: FeatureHistogram) -> None:
     axes.bar(places, current[apart], width=1, fill=False, edgecolor=color, linewidth=1.8)
     names = dict(enumerate(feature.labels, start=n_between))
     ticks = _edge_ticks([feature.edges[index] for index in (*between, between[-1] + 1)] if len(between) else [])
-    ticks = [tick for tick in ticks if not len(apart) or tick[0] <= len(between) - 1]  # room for the bin apart
+    if len(apart):  # room for the bin apart
+        ticks = [tick for tick in ticks if tick[0] <= len(between) - (1 if len(between) > 3 else 0.5)]
     ticks += [(float(place), names.get(int(index), "")) for place, index in zip(places, apart, strict=True)]
     axes.set_xticks([place for place, _ in ticks], [canvas.legible(text, 9) for _, text in ticks])
     canvas.percent_axis(axes.yaxis, n_ticks=3)
@@ -146,7 +142,7 @@ def _category_bars(axes: Any, feature: FeatureHistogram) -> None:
     shown = _shown(reference, current, 0.0)
     order = shown[np.argsort(-np.maximum(reference, current)[shown], kind="stable")]
     kept, pooled = order[:CATEGORIES], order[CATEGORIES:]
-    names = [canvas.legible(feature.labels[index], 14) for index in kept]
+    names = [canvas.legible(feature.labels[index], 12) for index in kept]
     rows = [reference[kept], current[kept]]
     if len(pooled):
         names.append(f"{len(pooled)} others")
@@ -184,6 +180,7 @@ def psi_heat_map(
     values: Sequence[Sequence[float | None]] | NDArray[np.float64],
     *,
     threshold: float = 0.2,
+    notes: Mapping[str, str] = NO_NOTES,
 ) -> bytes:
     """Draw the population stability index of every feature over the windows, the most drifted feature on top.
 
@@ -192,6 +189,7 @@ def psi_heat_map(
         features: Their names.
         values: Shape (n_features, n_windows), NaN or None where nothing was measured.
         threshold: The colors change here from blue to red, and such cells are marked.
+        notes: A word to stand after the names of some features.
     """
     if not windows or not features:
         return canvas.nothing_to_show("No windows have been measured yet.")
@@ -208,9 +206,9 @@ def psi_heat_map(
         grid="",
     )
     image = _draw_cells(axes, grid, threshold=threshold)
-    _name_cells(axes, windows, [features[index] for index in order])
+    _name_cells(axes, windows, [features[index] for index in order], notes)
     _mark_cells(axes, grid, threshold=threshold)
-    _color_bar(figure, image, axes, threshold=threshold)
+    _color_bar(figure, image, axes, threshold=threshold, n_rows=len(grid))
     return canvas.as_png(figure)
 
 
@@ -227,11 +225,15 @@ def _draw_cells(axes: Any, grid: NDArray[np.float64], *, threshold: float) -> An
     return axes.imshow(np.ma.masked_invalid(grid), aspect="auto", cmap=colors, norm=norm, interpolation="nearest")
 
 
-def _name_cells(axes: Any, windows: Sequence[str], features: Sequence[str]) -> None:
-    step = max(math.ceil(len(windows) / 11), 1)
+def _name_cells(axes: Any, windows: Sequence[str], features: Sequence[str], notes: Mapping[str, str]) -> None:
+    step = math.ceil(len(windows) / WINDOW_LABELS)
     shown = range(0, len(windows), step)
     axes.set_xticks(list(shown), [canvas.legible(windows[index], 12) for index in shown])
-    axes.set_yticks(range(len(features)), [canvas.legible(name) for name in features])
+    axes.set_yticks(range(len(features)), [f"{canvas.legible(name)}{_aside(notes.get(name))}" for name in features])
+
+
+def _aside(note: str | None) -> str:
+    return f" ({canvas.legible(note)})" if note else ""
 
 
 def _mark_cells(axes: Any, grid: NDArray[np.float64], *, threshold: float) -> None:
@@ -246,8 +248,9 @@ def _mark_cells(axes: Any, grid: NDArray[np.float64], *, threshold: float) -> No
             axes.text(column, row, f"{min(value, 99):.2f}", color=color, fontweight=weight, **style)
 
 
-def _color_bar(figure: Any, image: Any, axes: Any, *, threshold: float) -> None:
-    bar = figure.colorbar(image, ax=axes, extend="max", pad=0.015, aspect=30, fraction=0.04)
+def _color_bar(figure: Any, image: Any, axes: Any, *, threshold: float, n_rows: int) -> None:
+    aspect = max(30, 1.6 * n_rows)
+    bar = figure.colorbar(image, ax=axes, extend="max", pad=0.015, aspect=aspect, fraction=0.04)
     bar.set_ticks(
         [0, threshold / 2, threshold, 3 * threshold, 5 * threshold],
         labels=["0", f"{threshold / 2:g}", f"{threshold:g} ← threshold", f"{3 * threshold:g}", f"{5 * threshold:g}"],

@@ -86,6 +86,11 @@ def joined(parts: Sequence[str]) -> str:
     return " · ".join(part for part in parts if part)
 
 
+def period(start: object, end: object) -> str:
+    """Return a window as text."""
+    return f"{wording.minute(start)} to {wording.minute(end)}, end excluded"
+
+
 @cache
 def _environment() -> "Environment":
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
