@@ -15,6 +15,8 @@ PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 MAXIMUM_BYTES = 150_000
 STARTS = [datetime(2013, 1, 29, tzinfo=UTC) + timedelta(days=7 * number) for number in range(60)]
 
+BLUE, VERMILION = (0, 114, 178), (213, 94, 0)
+
 
 def size_of(png: bytes) -> tuple[int, int]:
     """Check what holds for every figure, and return its width and height."""
@@ -26,10 +28,10 @@ def size_of(png: bytes) -> tuple[int, int]:
         return image.size
 
 
-def vermilion_pixels(png: bytes) -> int:
-    """Return how much of the picture has the color of what has drifted, which the legend has in any case."""
+def pixels_of(png: bytes, color: tuple[int, int, int] = VERMILION) -> int:
+    """Return how much of the picture has a color: by default that of what has drifted, which a legend may have too."""
     with Image.open(io.BytesIO(png)) as image:
-        return int((np.asarray(image.convert("RGB")) == (213, 94, 0)).all(axis=-1).sum())
+        return int((np.asarray(image.convert("RGB")) == color).all(axis=-1).sum())
 
 
 def test_histograms_grow_with_the_number_of_features_up_to_a_limit():
@@ -50,9 +52,9 @@ def test_histograms_of_numbers_and_categories_are_900_pixels_wide():
 def test_histograms_are_drawn_in_the_order_given_up_to_the_limit():
     calm = [number_histogram(f"f{i}", shift=0.5) for i in range(99)]
     drifted = number_histogram("drifted", drifted=True)
-    legend_alone = vermilion_pixels(figures.histograms(calm, limit=1))
-    assert vermilion_pixels(figures.histograms([drifted, *calm], limit=1)) > legend_alone > 0
-    assert vermilion_pixels(figures.histograms([*calm, drifted], limit=1)) == legend_alone
+    legend_alone = pixels_of(figures.histograms(calm, limit=1))
+    assert pixels_of(figures.histograms([drifted, *calm], limit=1)) > legend_alone > 0
+    assert pixels_of(figures.histograms([*calm, drifted], limit=1)) == legend_alone
 
 
 @pytest.mark.parametrize(
@@ -228,5 +230,5 @@ def test_a_degenerate_or_hostile_slice_is_still_drawn_and_none_says_so():
 
 def test_an_estimate_is_drawn_where_there_is_no_accuracy_yet():
     points = [*accuracy_points(3), {"start": STARTS[3], "estimate": 0.9}]
-    assert vermilion_pixels(figures.accuracy_over_time(points)) > 0
-    assert vermilion_pixels(figures.accuracy_over_time(accuracy_points(3))) == 0
+    assert pixels_of(figures.accuracy_over_time(points)) > 0
+    assert pixels_of(figures.accuracy_over_time(accuracy_points(3))) == 0
