@@ -28,7 +28,7 @@ HORIZON = timedelta(hours=6)
 
 @dataclass(frozen=True)
 class ReportedHome:
-    """A home whose windows have reports, and the assets that its Dagster knows."""
+    """A home whose windows have reports, and the assets that are before or behind its `trained_model`."""
 
     root: Path
     assets: tuple[str, ...]
@@ -59,7 +59,9 @@ def home(chromium, trained_home, tmp_path_factory):
             rows = tiny_rows(n_rows, start=start, length=DAY, seed=100 + day, shift=shift)
             serve(loop, rows, horizon=start + DAY + HORIZON)
         loop.tick("monitoring_windows")
-        assets = tuple(sorted(key.path[-1] for key in loop.repository.assets_defs_by_key))
+        model = dg.AssetSelection.assets(dg.AssetKey(["tiny", "trained_model"]))
+        line = (model.upstream() | model.downstream()).resolve(loop.repository.asset_graph)
+        assets = tuple(sorted(key.path[-1] for key in line))
     return ReportedHome(root, assets)
 
 
