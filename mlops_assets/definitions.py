@@ -25,8 +25,8 @@ from sensors.monitoring_windows import build_monitoring_windows_sensor
 from sensors.new_data import build_new_data_sensors
 from sensors.projections import build_projections_sensor
 from sensors.run_failure import abandoned_mlflow_runs_sensor
-from sensors.schedules import build_upkeep_schedule, build_weekly_schedule
-from sensors.triggers import build_accuracy_sensor, build_drift_sensor
+from sensors.schedules import build_upkeep_schedule, build_weekly_schedules
+from sensors.triggers import build_trigger_sensors
 
 
 def build_model_definitions(spec: ModelSpec) -> dg.Definitions:
@@ -45,12 +45,11 @@ def build_model_definitions(spec: ModelSpec) -> dg.Definitions:
         jobs=[jobs.retrain, jobs.monitor, jobs.project_releases, jobs.lake_upkeep],
         sensors=[
             build_monitoring_windows_sensor(spec, jobs.monitor),
-            build_drift_sensor(spec, jobs.retrain),
-            build_accuracy_sensor(spec, jobs.retrain),
+            *build_trigger_sensors(spec, jobs.retrain),
             *build_new_data_sensors(spec, jobs.retrain),
             build_projections_sensor(spec, jobs.project_releases),
         ],
-        schedules=[build_weekly_schedule(spec, jobs.retrain), build_upkeep_schedule(spec, jobs.lake_upkeep)],
+        schedules=[*build_weekly_schedules(spec, jobs.retrain), build_upkeep_schedule(spec, jobs.lake_upkeep)],
     )
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _TAG = re.compile(r"[A-Za-z0-9_.-]{1,63}")
 
 Metric = Literal["accuracy", "log_loss", "auc"]
+TriggerName = Literal["drift", "accuracy", "schedule"]
 Algorithm = Literal["logistic_regression", "random_forest", "hist_gradient_boosting"]
 DriftRule = Literal["vote", "calibrated", "any", "all"]
 Seasonality = Literal["matched", "count"]
@@ -222,8 +223,19 @@ class GatePolicy:
 
 @dataclass(frozen=True, kw_only=True)
 class RetrainingPolicy:
-    """What starts a retraining besides the triggers, and how soon the next may follow."""
+    """What starts a retraining by itself, and how soon the next may follow.
 
+    `mlops backtest` says what each choice of triggers would have given and cost. One by hand is always possible.
+
+    Attributes:
+        triggers: Drifted windows in a row, accuracy under its threshold, the schedule. A trigger that is not named has
+            no sensor; its reports and checks are made all the same.
+        schedule: Cron, UTC.
+        cool_down_windows: Windows after a retraining in which drift and accuracy ask for nothing.
+        attempts: Runs for one reason before it is given up.
+    """
+
+    triggers: tuple[TriggerName, ...] = ("drift", "accuracy", "schedule")
     schedule: str = "0 2 * * 0"
     cool_down_windows: int = 1
     attempts: int = 3
@@ -308,6 +320,9 @@ class ModelSpec:
             raise SpecError(f"{self.name}: training.history must be longer than hold-out and validation together")
         if self.upkeep.time_travel < timedelta(days=1):
             raise SpecError(f"{self.name}: upkeep.time_travel must be a day at least, or files in use could be removed")
+        unknown = sorted(set(self.retraining.triggers) - set(get_args(TriggerName)))
+        if unknown:
+            raise SpecError(f"{self.name}: no trigger {unknown[0]!r}; there are {', '.join(get_args(TriggerName))}")
         for feature in self.features:
             if isinstance(feature, Category) and not feature.categories and not feature.open:
                 raise SpecError(f"{self.name}: {feature.name!r} has no categories; list them or say open=True")

@@ -8,13 +8,15 @@ from mlops_assets.settings import settings
 from mlops_assets.spec import ModelSpec
 
 
-def build_weekly_schedule(spec: ModelSpec, retrain_job: Any) -> dg.ScheduleDefinition:
-    """Return `<model>_weekly_schedule`: Sunday 02:00 UTC unless the spec says otherwise.
+def build_weekly_schedules(spec: ModelSpec, retrain_job: Any) -> list[dg.ScheduleDefinition]:
+    """Return `<model>_weekly_schedule`, Sunday 02:00 UTC unless the spec says otherwise; none if it names no schedule.
 
     It belongs to the wall clock, so a deployment that replays history on the event clock has it stopped.
     """
+    if "schedule" not in spec.retraining.triggers:
+        return []
     running = settings().clock == "wall"
-    return dg.ScheduleDefinition(
+    weekly = dg.ScheduleDefinition(
         name=f"{spec.name}_weekly_schedule",
         job=retrain_job,
         cron_schedule=spec.retraining.schedule,
@@ -23,6 +25,7 @@ def build_weekly_schedule(spec: ModelSpec, retrain_job: Any) -> dg.ScheduleDefin
         tags={"mlops/model": spec.name, "mlops/trigger": "schedule", "mlops/reason": "weekly rebuild"},
         description="Rebuilds the model weekly, whatever the monitoring says.",
     )
+    return [weekly]
 
 
 def build_upkeep_schedule(spec: ModelSpec, upkeep_job: Any) -> dg.ScheduleDefinition:

@@ -23,26 +23,24 @@ from sensors.run_requests import retraining_request
 from serving.formats.release import Release
 
 
-def build_drift_sensor(spec: ModelSpec, retrain_job: Any) -> dg.SensorDefinition:
-    """Return the sensor `<model>_drift_sensor`."""
-    return _build_trigger_sensor(
+def build_trigger_sensors(spec: ModelSpec, retrain_job: Any) -> list[dg.SensorDefinition]:
+    """Return `<model>_drift_sensor` and `<model>_accuracy_sensor`, as far as the spec names their triggers."""
+    drift = _build_trigger_sensor(
         spec,
         retrain_job,
         "drift",
         partial(decide_drift_retraining, policy=spec.drift),
         f"Retrains after {spec.drift.consecutive_windows} drifted windows in a row.",
     )
-
-
-def build_accuracy_sensor(spec: ModelSpec, retrain_job: Any) -> dg.SensorDefinition:
-    """Return the sensor `<model>_accuracy_sensor`."""
-    return _build_trigger_sensor(
+    accuracy = _build_trigger_sensor(
         spec,
         retrain_job,
         "accuracy",
         partial(decide_accuracy_retraining, policy=spec.accuracy),
         "Retrains when the labelled accuracy of a window is under its threshold.",
     )
+    by_trigger = {"drift": drift, "accuracy": accuracy}
+    return [sensor for trigger, sensor in by_trigger.items() if trigger in spec.retraining.triggers]
 
 
 def _build_trigger_sensor(

@@ -3,11 +3,13 @@
 import subprocess
 import sys
 import warnings
+from dataclasses import replace
 
 import dagster as dg
 import pytest
 
 from mlops_assets.jobs import REPORTS, RETRAINING_ASSETS
+from mlops_assets.spec import RetrainingPolicy
 
 
 @pytest.fixture(scope="module")
@@ -46,8 +48,26 @@ def test_no_job_makes_a_backtest_by_itself(repository):
     assert made == {*RETRAINING_ASSETS, *REPORTS, "lake_upkeep"}
 
 
+def test_a_model_has_the_sensors_of_the_triggers_that_it_names(repository):
+    names = {sensor.name for sensor in repository.sensor_defs}
+    of_each = ("monitoring_windows", "drift", "projections")
+    expected = {f"{model}_{name}_sensor" for model in ("breast_cancer", "flight_delay") for name in of_each}
+    assert names == expected | {"breast_cancer_accuracy_sensor", "abandoned_mlflow_runs_sensor"}
+
+
+def test_a_model_without_a_trigger_has_neither_its_sensor_nor_its_schedule(repository, tiny_spec):
+    from mlops_assets.definitions import build_model_definitions
+
+    definitions = build_model_definitions(replace(tiny_spec, retraining=RetrainingPolicy(triggers=("accuracy",))))
+    assert {sensor.name for sensor in definitions.sensors} == {
+        "tiny_monitoring_windows_sensor",
+        "tiny_accuracy_sensor",
+        "tiny_projections_sensor",
+    }
+    assert [schedule.name for schedule in definitions.schedules] == ["tiny_lake_upkeep_schedule"]
+
+
 def test_all_sensors_and_schedules_run_by_default(repository):
-    assert len(repository.sensor_defs) == 2 * 4 + 1
     for sensor in repository.sensor_defs:
         assert sensor.default_status is dg.DefaultSensorStatus.RUNNING, sensor.name
     schedules = {schedule.name: schedule for schedule in repository.schedule_defs}

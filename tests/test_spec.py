@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from mlops_assets.errors import SpecError
-from mlops_assets.spec import DriftPolicy
+from mlops_assets.spec import DriftPolicy, RetrainingPolicy
 from tests.conftest import make_tiny_spec
 
 SPEC = make_tiny_spec()
@@ -47,3 +47,8 @@ def test_a_season_is_several_whole_windows(season):
         replace(SEASONAL, drift=DriftPolicy(season=season))
     assert replace(SEASONAL, drift=DriftPolicy(season=season, seasonal="count")).drift.season == season
     assert replace(SPEC, drift=DriftPolicy(season=season)).drift.season == season
+
+
+def test_a_trigger_that_does_not_exist_is_refused():
+    with pytest.raises(SpecError, match="tiny: no trigger 'weekly'; there are drift, accuracy, schedule"):
+        replace(SPEC, retraining=RetrainingPolicy(triggers=("weekly",)))

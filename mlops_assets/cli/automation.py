@@ -17,8 +17,6 @@ from mlops_assets.resources.prediction_server import connect
 from mlops_assets.settings import settings
 from serving.formats.release import Release, ReleaseStore
 
-SENSORS = ("monitoring_windows", "drift", "accuracy")
-
 
 @click.command()
 @click.argument("model")
@@ -49,11 +47,15 @@ def resume(model: str) -> None:
 
 
 def _switch(model: str, *, running: bool) -> None:
-    sensors = [*SENSORS, "new_data"] if find(model).source_version else SENSORS
+    spec = find(model)
+    triggers = spec.retraining.triggers
+    sensors = ["monitoring_windows", *(trigger for trigger in triggers if trigger != "schedule")]
+    if spec.source_version:
+        sensors.append("new_data")
     dagster = Orchestration(settings().dagster_url)
     for sensor in sensors:
         dagster.set_sensor(f"{model}_{sensor}_sensor", running=running)
-    if settings().clock == "wall" or not running:
+    if "schedule" in triggers and (settings().clock == "wall" or not running):
         dagster.set_schedule(f"{model}_weekly_schedule", running=running)
 
 

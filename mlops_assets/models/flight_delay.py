@@ -11,6 +11,7 @@ from mlops_assets.spec import (
     Label,
     ModelSpec,
     Number,
+    RetrainingPolicy,
     WindowPolicy,
 )
 
@@ -71,5 +72,7 @@ spec = ModelSpec(
     quality=DataQualityPolicy(maximum_missing_share=0.9),
     drift=DriftPolicy(drifted_share=0.0, seasonal="count", consecutive_windows=3),
     gate=GatePolicy(metric="log_loss", margin=0.01, unit="relative"),
+    # The best of the year's backtest (docs/how-to/choose-a-retraining-policy.md): a trigger by accuracy adds nothing.
+    retraining=RetrainingPolicy(triggers=("drift", "schedule")),
     remarks="Weather follows the seasons, so the drift trigger acts like a three-weekly schedule here.",
 )

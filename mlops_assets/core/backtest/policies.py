@@ -3,13 +3,11 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import product
-from typing import Any, Literal
+from typing import Any
 
-from mlops_assets.core.triggers import Trigger
 from mlops_assets.errors import SpecError
-from mlops_assets.spec import AccuracyPolicy, DriftPolicy, GatePolicy, ModelSpec, RetrainingPolicy
+from mlops_assets.spec import AccuracyPolicy, DriftPolicy, GatePolicy, ModelSpec, RetrainingPolicy, TriggerName
 
-TriggerName = Trigger | Literal["schedule"]
 STATIC = "static"
 NAMED_TRIGGERS: dict[str, TriggerName] = {
     "weekly": "schedule",

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlops_assets.core.backtest.history import History
-from mlops_assets.core.backtest.policies import BacktestPolicy, TriggerName, spec_under
+from mlops_assets.core.backtest.policies import BacktestPolicy, spec_under
 from mlops_assets.core.backtest.versions import Train, Version, judge, train_version
 from mlops_assets.core.drift import WindowDrift, score_window
 from mlops_assets.core.performance import Estimate, Scores, evaluate, paired_difference
@@ -24,6 +24,7 @@ from mlops_assets.core.profile import LABEL, SCORE, Counts, count
 from mlops_assets.core.promotion import PromotionDecision
 from mlops_assets.core.triggers import (
     RetrainingDecision,
+    Trigger,
     WindowVerdict,
     decide_accuracy_retraining,
     decide_drift_retraining,
@@ -53,7 +54,7 @@ class Retraining:
     """
 
     at: datetime
-    trigger: TriggerName
+    trigger: Trigger | Literal["schedule"]
     reason: str
     data_until: datetime
     verdict: Literal["promote", "refuse", "fail"]
@@ -247,7 +248,7 @@ class _Replay:
             "generation": self.generation,
         }
 
-    def retrain(self, moment: datetime, trigger: TriggerName, reason: str, *, key: str = "") -> None:
+    def retrain(self, moment: datetime, trigger: Trigger | Literal["schedule"], reason: str, *, key: str = "") -> None:
         """Take a snapshot, train a challenger, let the gate decide, and go on with the winner.
 
         What can not be trained on leaves no entry in the release chain; the live loop gives such a decision up after
