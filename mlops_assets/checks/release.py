@@ -50,7 +50,7 @@ def served_generation(model: str, wanted: int) -> tuple[int, float]:
     from serving.errors import ServingError
 
     started, served = time.monotonic(), 0
-    with connect(settings()) as client:
+    with connect(settings(), timeout_seconds=PROMISED_SECONDS, retry_seconds=0) as client:
         while time.monotonic() - started < PROMISED_SECONDS:
             try:
                 served = client.model_info(model).generation
