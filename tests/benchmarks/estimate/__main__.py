@@ -24,8 +24,8 @@ def main() -> None:
     facts = page.about(NAME, ("scikit-learn", "river", "numpy"))
     weeks = flights_by_week(flights())
     results = {name: measure(weeks, every=every) for name, every in MODELS.items()}
-    text = "\n\n".join([page.facts_line(facts), summary(results), by_week(results)])
-    print(text)
+    text = "\n\n".join([page.facts_line(facts), summary(results)])
+    print(text, by_week(results), sep="\n\n")
     page.write_section(PAGE, NAME, text)
     document = {
         "about": facts,
