@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 from mlops_assets.core.windows import Window
 from mlops_assets.errors import InsufficientDataError
 from mlops_assets.lake.metrics import store_report
-from mlops_assets.lake.queries import labelled_predictions, log_versions
 from mlops_assets.resources.lake import LakeResource
 from mlops_assets.resources.release_store import ReleaseStoreResource
 from mlops_assets.spec import ModelSpec
@@ -14,8 +13,6 @@ from serving.formats.bundle import Bundle
 from serving.formats.release import Release
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from mlops_assets.core.drift import WindowDrift
     from mlops_assets.core.intervals import Estimate
     from mlops_assets.core.profile import Counts, Profile
@@ -43,12 +40,6 @@ def production(releases: ReleaseStoreResource, spec: ModelSpec) -> tuple[Release
     if release is None or bundle is None:
         raise InsufficientDataError(f"{spec.name}: no version is in production; materialize production_model first")
     return release, bundle
-
-
-def window_predictions(spec: ModelSpec, lake: LakeResource, window: Window) -> "pd.DataFrame":
-    """Return the unique predictions of a window with their latest labels."""
-    versions = log_versions(lake.tables, spec.name)
-    return labelled_predictions(lake.tables, spec, versions, start=window.start, end=window.end)
 
 
 def measure_drift(

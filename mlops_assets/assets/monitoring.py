@@ -12,9 +12,8 @@ from mlops_assets.assets.measurements import (
     store_drift,
 )
 from mlops_assets.assets.performance_measurements import estimate_window, measure_performance
-from mlops_assets.assets.performance_records import PerformanceReport, store_performance
+from mlops_assets.assets.performance_records import PerformanceReport, judge, store_performance
 from mlops_assets.assets.seasons import season_counts
-from mlops_assets.core.triggers import judge_accuracy
 from mlops_assets.core.windows import window_of_key
 from mlops_assets.errors import DataError
 from mlops_assets.resources.lake import LakeResource
@@ -137,13 +136,7 @@ def drift_check(report: DriftReport) -> dg.AssetCheckResult:
 
 def accuracy_check(spec: ModelSpec, report: PerformanceReport) -> dg.AssetCheckResult:
     """Return the outcome of `accuracy_holds`."""
-    judgment = judge_accuracy(
-        spec.accuracy,
-        n_labels=report.n_labels,
-        accuracy=report.accuracy,
-        accuracy_high=report.accuracy_high,
-        baseline=report.baseline_accuracy,
-    )
+    judgment = judge(spec, report)
     return dg.AssetCheckResult(
         check_name="accuracy_holds",
         passed=not report.complete or judgment.verdict != "under_threshold",

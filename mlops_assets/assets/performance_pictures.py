@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from mlops_assets.core.triggers import judge_accuracy
+from mlops_assets.assets.performance_records import judge
 from mlops_assets.lake.metrics import latest_summaries
 from mlops_assets.lake.tables import Lake
 from mlops_assets.reports import figures, html
@@ -81,13 +81,7 @@ def performance_metadata(
 
 def performance_verdict(spec: ModelSpec, report: "PerformanceReport") -> tuple[str, str, float | None]:
     """Return the verdict of the production version's own rows, a sentence with its numbers, and the threshold."""
-    judgment = judge_accuracy(
-        spec.accuracy,
-        n_labels=report.n_labels,
-        accuracy=report.accuracy,
-        accuracy_high=report.accuracy_high,
-        baseline=report.baseline_accuracy,
-    )
+    judgment = judge(spec, report)
     if not report.complete:
         return "insufficient_data", "labels of this window are still to come; it is not judged yet", judgment.threshold
     reason = f"version {report.model_version}: {judgment.reason} ({report.n_labels} labels)"

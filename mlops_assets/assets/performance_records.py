@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from mlops_assets.assets.performance_measurements import WindowPerformance, metric_values
+from mlops_assets.core.triggers import AccuracyJudgment, judge_accuracy
 from mlops_assets.core.windows import Window
 from mlops_assets.lake.metrics import store_report
 from mlops_assets.resources.lake import LakeResource
@@ -29,6 +30,17 @@ class PerformanceReport:
     accuracy_high: float | None
     baseline_accuracy: float | None
     complete: bool = True
+
+
+def judge(spec: ModelSpec, report: PerformanceReport) -> AccuracyJudgment:
+    """Return whether the accuracy of a report holds, as the trigger sees it."""
+    return judge_accuracy(
+        spec.accuracy,
+        n_labels=report.n_labels,
+        accuracy=report.accuracy,
+        accuracy_high=report.accuracy_high,
+        baseline=report.baseline_accuracy,
+    )
 
 
 def store_performance(
