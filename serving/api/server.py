@@ -23,8 +23,8 @@ _CREDENTIALS_SECONDS = 1.0
 _ONLY_UNCOMPRESSED = 1
 """Bit set of gRPC's compression algorithms: a small compressed request could become a large one."""
 
-_MAXIMUM_UNSEEN = 512
-"""Calls that have arrived and that the gate has not seen yet; at some 6,000 a second this is 90 ms of waiting."""
+_MAXIMUM_UNSEEN = 4096
+"""Calls that have arrived and that the gate has not seen yet; at some 6,000 a second this is 0.7 s of waiting."""
 
 
 class ApiServer:
