@@ -1,29 +1,24 @@
-"""Ends calls whose message does not arrive: a thread waits for each, and a slow sender must not keep it."""
+"""Ends calls whose message does not arrive: each holds a place, and a slow sender must not keep it."""
 
 import time
-from collections.abc import Iterator
 
-import grpc
+from serving.api.call import Call
 
 
 class Arrivals:
-    """Waits for messages on behalf of calls, with patience of so many seconds for each."""
+    """Knows the calls that wait for a message, and has patience of so many seconds with each."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        self._waiting: dict[grpc.ServicerContext, float] = {}
+        self._waiting: dict[Call, float] = {}
 
-    def next(self, messages: Iterator[bytes], context: grpc.ServicerContext) -> bytes | None:
-        """Return the next message of a call, or None at the end.
+    def expect(self, call: Call) -> None:
+        """Begin to wait for a message of a call."""
+        self._waiting[call] = time.monotonic()
 
-        Raises:
-            grpc.RpcError: The call was canceled, by its client or by `tick`.
-        """
-        self._waiting[context] = time.monotonic()
-        try:
-            return next(messages, None)
-        finally:
-            del self._waiting[context]
+    def came(self, call: Call) -> None:
+        """End it: there is a message, or there will be none."""
+        self._waiting.pop(call, None)
 
     def hurry(self, seconds: float) -> None:
         """Have no more patience than this from now on."""
@@ -32,6 +27,6 @@ class Arrivals:
     def tick(self) -> None:
         """Cancel the calls that have waited for too long."""
         earliest = time.monotonic() - self._seconds
-        for context, since in self._waiting.copy().items():
+        for call, since in self._waiting.copy().items():
             if since < earliest:
-                context.cancel()
+                call.cancel()

@@ -24,7 +24,7 @@ _LONGEST_WAIT_SECONDS = 1.0
 
 
 class Gate:
-    """Lets calls in, on grpcio's serving thread, before anything of their message is read."""
+    """Lets calls in, on the serving thread, before anything of their message is read."""
 
     def __init__(self, authenticator: Authenticator | None, limit: RateLimit | None, anyone: frozenset[Scope]) -> None:
         """Build a gate.
@@ -37,8 +37,8 @@ class Gate:
         self._authenticator, self._limit = authenticator, limit
         self._anonymous = Identity("", anyone if authenticator else EVERY_SCOPE)
 
-    def admit(self, policy: MethodPolicy, metadata: Iterable[tuple[str, str | bytes]]) -> None:
-        """Let a call in and remember its caller, or raise.
+    def admit(self, policy: MethodPolicy, metadata: Iterable[tuple[str, str | bytes]]) -> Identity:
+        """Let a call in and return its caller, or raise.
 
         Raises:
             UnauthenticatedError: It has no token, or one that is not good.
@@ -55,6 +55,7 @@ class Gate:
             raise PermissionDeniedError(f"{caller.name} does not have the scope {policy.scope!r}")
         if self._limit is not None and caller.name:
             self._limit.take(caller.name)
+        return caller
 
     def admit_message(self) -> None:
         """Let a message of a stream in, late if its caller sends too many, or raise.

@@ -1,7 +1,7 @@
 """What a client is told when a call can not be answered: the one table from error to gRPC status."""
 
 import math
-from typing import NoReturn, cast
+from typing import NamedTuple
 
 import grpc
 from google.rpc import error_details_pb2, status_pb2
@@ -29,6 +29,18 @@ from serving.errors import (
     UnauthenticatedError,
     Violation,
 )
+
+
+class CallStatus(NamedTuple):
+    """How a call ends."""
+
+    code: grpc.StatusCode
+    details: str = ""
+    trailers: tuple[tuple[str, str | bytes], ...] = ()
+
+
+OK = CallStatus(grpc.StatusCode.OK)
+UNIMPLEMENTED = CallStatus(grpc.StatusCode.UNIMPLEMENTED, "Method not found!")
 
 STATUS_OF_ERROR: dict[type[ServingError], grpc.StatusCode] = {
     ContractError: grpc.StatusCode.INVALID_ARGUMENT,
@@ -72,25 +84,18 @@ def status_name_of(error: Exception) -> str:
     return status_of(error).name
 
 
-def refuse(error: Exception, context: grpc.ServicerContext) -> NoReturn:
-    """End a call with the status of an error; what is not foreseen is not told.
-
-    Raises:
-        Exception: Always; grpcio ends the call so.
-    """
-    code = status_of(error)
-    if code is _INTERNAL:
-        context.abort(code, "internal error; the server's log says more")
-    context.abort_with_status(rich_status_of(error))
+def end_of(error: Exception) -> CallStatus:
+    """Return what the client of a call is told about an error; what is not foreseen is not told."""
+    return _UNFORESEEN if status_of(error) is _INTERNAL else rich_status_of(error)
 
 
-def rich_status_of(error: Exception) -> grpc.Status:
-    """Return what `refuse` sends for a foreseen error: status, text, details and trailers."""
+def rich_status_of(error: Exception) -> CallStatus:
+    """Return status, text, details and trailers of a foreseen error."""
     rich = rpc_status.to_status(status_message_of(error))
+    trailers = rich.trailing_metadata
     if isinstance(error, OverloadError):
-        pushback = (RETRY_PUSHBACK, str(math.ceil(1000 * error.retry_after_seconds)))
-        rich = rich._replace(trailing_metadata=(*rich.trailing_metadata, pushback))
-    return cast(grpc.Status, rich)
+        trailers = (*trailers, (RETRY_PUSHBACK, str(math.ceil(1000 * error.retry_after_seconds))))
+    return CallStatus(rich.code, rich.details, trailers)
 
 
 def status_message_of(error: Exception) -> status_pb2.Status:
@@ -122,3 +127,4 @@ def _shortened(text: str) -> str:
 
 
 _INTERNAL = grpc.StatusCode.INTERNAL
+_UNFORESEEN = CallStatus(_INTERNAL, "internal error; the server's log says more")

@@ -1,26 +1,22 @@
-"""Turns the methods of servicers into what grpcio calls: bytes come in, are checked and parsed; errors become statuses.
-
-Every handler is registered as one of a stream of requests, whatever its kind. On the wire that is the same, and it is
-the only kind that grpcio calls before the message is there, so that waiting for it can be watched.
-"""
+"""Turns the methods of servicers into handlers of calls: bytes are checked and parsed, errors become statuses."""
 
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, NoReturn
+from functools import partial
+from typing import Any
 
-import grpc
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 
 from serving.api.arrivals import Arrivals
+from serving.api.call import Call, CallCanceledError
 from serving.api.call_pools import CallPool
 from serving.api.gate import GATE_ERRORS, Gate, count_refusal
-from serving.api.grpc_status import refuse, status_name_of
+from serving.api.grpc_status import end_of, status_name_of
 from serving.api.message_limits import UNCOUNTED_BYTES, LargeMessages, parser_of
 from serving.api.methods import MethodPolicy
-from serving.api.refusal import Handler
 from serving.api.refusal_log import RefusalLog
 from serving.errors import (
     AuditError,
@@ -36,7 +32,11 @@ from serving.settings import ServingSettings
 
 _DRAINING_SECONDS = 0.25
 
-Answer = Callable[[Any, grpc.ServicerContext], Any]
+Answer = Callable[[Any, Any], Any]
+"""A servicer's method: of a message, or an iterator of them, and the call as its context."""
+
+Begin = Callable[[Call], None]
+"""What is done with a call that was let in, on the serving thread."""
 
 _log = logging.getLogger(__name__)
 
@@ -51,60 +51,74 @@ class MethodHandlers:
         self.refusals = RefusalLog()
         self._draining = False
 
-    def unary(self, method: MethodDescriptor, answer: Answer, policy: MethodPolicy, pool: CallPool) -> Handler:
-        """Return the handler of a method with one request and one response."""
+    def unary(self, method: MethodDescriptor, answer: Answer, policy: MethodPolicy, pool: CallPool) -> Begin:
+        """Return how calls with one request and one response begin: a thread is taken once the message is there."""
         parse = parser_of(method.input_type)
         small = min(policy.maximum_bytes, UNCOUNTED_BYTES)
 
-        def handle(contents: Iterator[bytes], context: grpc.ServicerContext) -> Message:
+        def handle(call: Call, content: bytes | None) -> None:
             request = None
             try:
-                content = self._calls.next(contents, context)
+                if not self._start(call):
+                    return
                 if content is not None and len(content) <= small:
-                    _check_deadline(context)
+                    _check_deadline(call)
                     request = parse(content)
-                    return answer(request, context)  # type: ignore[no-any-return]
+                    call.answer(answer(request, call).SerializeToString())
+                    return
                 with self._room_for(content, policy):
-                    _check_deadline(context)
+                    _check_deadline(call)
                     request = parse(content)  # type: ignore[arg-type]
-                    return answer(request, context)  # type: ignore[no-any-return]
-            except grpc.RpcError:  # the call was canceled: nobody is there to be told
-                raise
+                    call.answer(answer(request, call).SerializeToString())
             except Exception as error:  # the edge of the process: the table decides what the client is told
-                self._refuse(error, context, method, request)
+                self._refuse(error, call, request)
+            finally:
+                pool.leave(call)
 
-        handle.experimental_thread_pool = pool  # type: ignore[attr-defined]
-        return grpc.stream_unary_rpc_method_handler(handle, response_serializer=_serialize)
+        def arrived(call: Call, content: bytes | None) -> None:
+            self._calls.came(call)
+            pool.run(partial(handle, call, content))
 
-    def streaming(self, method: MethodDescriptor, answer: Answer, policy: MethodPolicy, pool: CallPool) -> Handler:
-        """Return the handler of a method that answers with a stream; it gets a message, or an iterator of them."""
+        def begin(call: Call) -> None:
+            self._calls.expect(call)
+            call.on_message(arrived)
+
+        return begin
+
+    def streaming(self, method: MethodDescriptor, answer: Answer, policy: MethodPolicy, pool: CallPool) -> Begin:
+        """Return how calls begin that are answered with a stream, of a message or of an iterator of them."""
         parse = parser_of(method.input_type)
 
-        def requests(contents: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[Message]:
-            while (content := self._streams.next(contents, context)) is not None:
+        def requests(call: Call) -> Iterator[Message]:
+            while (content := _next(call, self._streams)) is not None:
                 if self._draining:
                     raise DrainingError("the server is stopping: this message was not answered, send it again")
                 self._gate.admit_message()
                 with self._room_for(content, policy):
                     yield parse(content)
 
-        def request(contents: Iterator[bytes], context: grpc.ServicerContext) -> Message:
-            content = self._calls.next(contents, context)
+        def request(call: Call) -> Message:
+            content = _next(call, self._calls)
             with self._room_for(content, policy):
                 return parse(content)  # type: ignore[arg-type]
 
         read = requests if method.client_streaming else request
 
-        def handle(contents: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[Message]:
+        def handle(call: Call) -> None:
             try:
-                yield from answer(read(contents, context), context)
-            except grpc.RpcError:
-                raise
+                if not self._start(call):
+                    return
+                for response in answer(read(call), call):
+                    call.send(response.SerializeToString())
+                call.end()
+            except CallCanceledError:  # nobody is there to be told
+                pass
             except Exception as error:
-                self._refuse(error, context, method)
+                self._refuse(error, call)
+            finally:
+                pool.leave(call)
 
-        handle.experimental_thread_pool = pool  # type: ignore[attr-defined]
-        return grpc.stream_stream_rpc_method_handler(handle, response_serializer=_serialize)
+        return lambda call: pool.run(partial(handle, call))
 
     def drain(self) -> None:
         """End the streams that are open: at their next message, which is not answered, or soon if none comes."""
@@ -116,14 +130,17 @@ class MethodHandlers:
         self._calls.tick()
         self._streams.tick()
 
-    def _refuse(
-        self, error: Exception, context: grpc.ServicerContext, method: MethodDescriptor, request: Message | None = None
-    ) -> NoReturn:
+    def _start(self, call: Call) -> bool:
+        """Let this thread answer a call, unless nobody waits for it any more."""
+        call.running = True
+        CALLER.set(call.caller)
+        return not call.canceled
+
+    def _refuse(self, error: Exception, call: Call, request: Message | None = None) -> None:
         if isinstance(error, GATE_ERRORS):
             count_refusal(error)
-        name = f"/{method.containing_service.full_name}/{method.name}"
-        self.refusals.note(error, method=name, metadata=context.invocation_metadata(), request=request)
-        refuse(error, context)
+        self.refusals.note(error, method=call.method, metadata=call.metadata, request=request)
+        call.end(end_of(error))
 
     def _room_for(self, content: bytes | None, policy: MethodPolicy) -> AbstractContextManager[None]:
         if content is None:
@@ -136,12 +153,12 @@ class MethodHandlers:
 def audited(answer: Answer, name: str, log: AuditLog) -> Answer:
     """Return the method with every call of it in the audit log."""
 
-    def recorded(request: Message, context: grpc.ServicerContext) -> Message:
+    def recorded(request: Message, call: Call) -> Message:
         arguments = MessageToDict(request, preserving_proto_field_name=True)
-        entry = log.accept(who=CALLER.get().name, what=name, peer=context.peer(), arguments=arguments)
+        entry = log.accept(who=call.caller.name, what=name, peer=call.peer(), arguments=arguments)
         outcome = "OK"
         try:
-            return answer(request, context)  # type: ignore[no-any-return]
+            return answer(request, call)  # type: ignore[no-any-return]
         except Exception as error:
             outcome = status_name_of(error)
             raise
@@ -154,10 +171,14 @@ def audited(answer: Answer, name: str, log: AuditLog) -> Answer:
     return recorded
 
 
-def _check_deadline(context: grpc.ServicerContext) -> None:
-    if context.time_remaining() <= 0:
+def _next(call: Call, arrivals: Arrivals) -> bytes | None:
+    arrivals.expect(call)
+    try:
+        return call.receive()
+    finally:
+        arrivals.came(call)
+
+
+def _check_deadline(call: Call) -> None:
+    if call.time_remaining() == 0:
         raise DeadlineExceededError("the deadline passed while the call waited")
-
-
-def _serialize(message: Message) -> bytes:
-    return message.SerializeToString()

@@ -1,16 +1,15 @@
 """The gRPC server of one worker: its port, its threads, its gate, and what it keeps an eye on."""
 
 import logging
-import threading
 from collections.abc import Iterable
 
-import grpc
 from google.protobuf.descriptor import ServiceDescriptor
 
 from serving.api.call_pools import call_pools
 from serving.api.gate import gate_of
 from serving.api.method_handlers import MethodHandlers
 from serving.api.services import Services
+from serving.api.transport import Transport
 from serving.metrics import CALLS_IN_FLIGHT
 from serving.security.audit import AuditLog
 from serving.security.authentication import authenticator_of
@@ -20,6 +19,9 @@ from serving.ticker import Ticker
 
 _WATCH_SECONDS = 0.5
 _CREDENTIALS_SECONDS = 1.0
+_LAST_SECONDS = 1.0
+"""For a thread to notice that its call was canceled. One that does not ends with the process."""
+
 _ONLY_UNCOMPRESSED = 1
 """Bit set of gRPC's compression algorithms: a small compressed request could become a large one."""
 
@@ -46,8 +48,7 @@ class ApiServer:
         services = Services(gate, self._handlers, self.pools, AuditLog(settings.audit_log))
         for service, servicer in servicers:
             services.add(service, servicer)
-        self._server = grpc.server(self.pools["scoring"], handlers=[services], options=server_options(settings))
-        self._stopped = threading.Event()
+        self._transport = Transport(services.arrived, server_options(settings))
         self._tickers = [Ticker(self._watch, seconds=_WATCH_SECONDS, name="api-watch")]
         if self._authenticator is not None:
             self._tickers.append(Ticker(self._authenticator.refresh, seconds=_CREDENTIALS_SECONDS, name="credentials"))
@@ -60,25 +61,26 @@ class ApiServer:
         """
         if self._authenticator is not None:
             self._authenticator.refresh()
-        if self._certificate is None:
-            port = self._server.add_insecure_port(self._address)
-        else:
-            port = self._server.add_secure_port(self._address, self._certificate.credentials())
-        self._server.start()
+        credentials = None if self._certificate is None else self._certificate.credentials()
+        port = self._transport.open(self._address, credentials)
+        self._transport.start()
         for ticker in self._tickers:
             ticker.start()
         return port
 
     def refuse_new_calls(self, grace_seconds: float) -> None:
         """Take no more calls; those that were taken have so long to be answered."""
-        self._stopped = self._server.stop(grace_seconds)
+        self._transport.stop(grace_seconds)
         self._handlers.drain()
 
     def wait(self) -> None:
         """Return when they are, or the time is over."""
-        self._stopped.wait()
+        self._transport.wait()
         for ticker in self._tickers:
             ticker.stop()
+        all_closed = [pool.close(_LAST_SECONDS) for pool in self.pools.values()]
+        if all(all_closed):
+            self._transport.close()
 
     def _watch(self) -> None:
         self._handlers.tick()

@@ -3,17 +3,15 @@
 import logging
 import random
 from dataclasses import dataclass
-from functools import partial
 
-import grpc
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 
+from serving.api.call import Call
 from serving.api.call_pools import CallPool
 from serving.api.gate import Gate, count_refusal
-from serving.api.grpc_status import rich_status_of, status_name_of
-from serving.api.method_handlers import MethodHandlers, audited
+from serving.api.grpc_status import UNIMPLEMENTED, CallStatus, rich_status_of, status_name_of
+from serving.api.method_handlers import Begin, MethodHandlers, audited
 from serving.api.methods import METHODS, MethodPolicy, PoolName
-from serving.api.refusal import Handler, refusal
 from serving.errors import AuditError, OverloadError, ServingError
 from serving.security.audit import AuditLog
 from serving.security.identity import CALLER, UNKNOWN
@@ -29,18 +27,23 @@ class _Served:
     name: str
     policy: MethodPolicy
     pool: CallPool
-    handler: Handler
+    begin: Begin
+
+    def canceled(self, call: Call) -> None:
+        """Free the place of a call that still waited for its turn."""
+        if not call.running:
+            self.pool.leave(call)
 
 
-class Services(grpc.GenericRpcHandler):
-    """Finds the handler of a call, and lets the call in or has it refused, on the thread that takes all calls in."""
+class Services:
+    """Finds what answers a call, and lets the call in or refuses it, on the serving thread."""
 
     def __init__(
         self, gate: Gate, handlers: MethodHandlers, pools: dict[PoolName, CallPool], audit_log: AuditLog
     ) -> None:
         self._gate, self._handlers, self._pools, self._audit_log = gate, handlers, pools, audit_log
         self._served: dict[str, _Served] = {}
-        self._busy = [(error, refusal(rich_status_of(error))) for error in map(_busy_for, _PUSHBACKS_SECONDS)]
+        self._busy = [(error, rich_status_of(error)) for error in map(_busy_for, _PUSHBACKS_SECONDS)]
 
     def add(self, service: ServiceDescriptor, servicer: object) -> None:
         """Answer all methods of a service; the servicer has a method of the same name for each.
@@ -52,27 +55,30 @@ class Services(grpc.GenericRpcHandler):
             name = f"/{service.full_name}/{method.name}"
             policy = METHODS[name]
             pool = self._pools[policy.pool]
-            self._served[name] = _Served(name, policy, pool, self._handler(name, method, servicer, policy, pool))
+            self._served[name] = _Served(name, policy, pool, self._begin(name, method, servicer, policy, pool))
 
-    def service(self, handler_call_details: grpc.HandlerCallDetails) -> Handler | None:
-        """Return what answers a call; None, which clients see as UNIMPLEMENTED, for what is not in the table."""
-        served = self._served.get(handler_call_details.method)
+    def arrived(self, call: Call) -> None:
+        """Begin a call, or end it; what is not in the table is UNIMPLEMENTED."""
+        CALLER.set(UNKNOWN)
+        served = self._served.get(call.method)
         if served is None:
-            return None
+            call.end(UNIMPLEMENTED)
+            return
         if served.pool.full:
-            error, at_once = random.choice(self._busy)
-            self._note(served, error, handler_call_details)
-            return self._refused(served, error) if served.policy.audited else at_once
+            self._refuse(served, call, *random.choice(self._busy))
+            return
         try:
-            self._gate.admit(served.policy, handler_call_details.invocation_metadata)
+            call.caller = self._gate.admit(served.policy, call.metadata)
         except ServingError as error:
-            self._note(served, error, handler_call_details)
-            return self._refused(served, error)
-        return served.handler
+            self._refuse(served, call, error, rich_status_of(error))
+            return
+        served.pool.enter(call)
+        call.open(served.canceled)
+        served.begin(call)
 
-    def _handler(
+    def _begin(
         self, name: str, method: MethodDescriptor, servicer: object, policy: MethodPolicy, pool: CallPool
-    ) -> Handler:
+    ) -> Begin:
         answer = getattr(servicer, method.name)
         if method.server_streaming:
             return self._handlers.streaming(method, answer, policy, pool)
@@ -80,20 +86,16 @@ class Services(grpc.GenericRpcHandler):
             answer = audited(answer, name, self._audit_log)
         return self._handlers.unary(method, answer, policy, pool)
 
-    def _note(self, served: _Served, error: ServingError, call: grpc.HandlerCallDetails) -> None:
+    def _refuse(self, served: _Served, call: Call, error: ServingError, status: CallStatus) -> None:
         count_refusal(error)
-        self._handlers.refusals.note(error, method=served.name, metadata=call.invocation_metadata)
-
-    def _refused(self, served: _Served, error: ServingError) -> Handler:
-        record = partial(self._record, served.name, status_name_of(error)) if served.policy.audited else None
-        return refusal(rich_status_of(error), record)
-
-    def _record(self, name: str, outcome: str, context: grpc.ServicerContext) -> None:
-        try:
-            who = CALLER.get(UNKNOWN).name
-            self._audit_log.refuse(who=who, what=name, peer=context.peer(), outcome=outcome)
-        except AuditError as error:
-            _log.error("%s", error)
+        self._handlers.refusals.note(error, method=served.name, metadata=call.metadata)
+        if served.policy.audited:
+            try:
+                who, outcome = CALLER.get().name, status_name_of(error)
+                self._audit_log.refuse(who=who, what=served.name, peer=call.peer(), outcome=outcome)
+            except AuditError as failure:
+                _log.error("%s", failure)
+        call.end(status)
 
 
 def _busy_for(seconds: float) -> OverloadError:

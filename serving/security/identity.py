@@ -36,7 +36,7 @@ UNKNOWN = Identity("", frozenset())
 """Nobody: what stands in the audit log when a caller did not prove who it is."""
 
 CALLER: ContextVar[Identity] = ContextVar("caller")
-"""The identity behind the call that this thread answers; grpcio carries it from the gate to the servicer."""
+"""The identity behind the call that this thread lets in or answers."""
 
 
 def granted(scopes: Iterable[str]) -> frozenset[Scope]:

@@ -102,6 +102,7 @@ class RunningApi:
 
     def __init__(self, server: ApiServer, servicers: Servicers, port: int) -> None:
         self.server, self.servicers, self.port, self.pools = server, servicers, port, server.pools
+        self.held: list[Any] = []
         self.channel = grpc.insecure_channel(f"127.0.0.1:{port}", [("grpc.use_local_subchannel_pool", 1)])
 
     def call(self, method: str, content: bytes = b"", *, token: str = "", timeout: float = 10.0) -> bytes:

@@ -29,7 +29,7 @@ under load in turn, round after round; ratios are medians over the rounds. Every
 """
 _PARTS = """\
 parts:
-  single      echo, bare and ours: one row a call at concurrency 1 and 16
+  single      ours and the yardsticks: one row a call at concurrency 1 and 16
   stages      what one row costs inside the worker, by stage
   batch       1000 rows a call, over ONNX Runtime in-process
   workers     two workers over one

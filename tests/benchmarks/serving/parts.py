@@ -58,12 +58,13 @@ class Bench:
 
 
 def single_row(bench: Bench) -> Document:
-    """Ours, echo and bare, one row a call."""
+    """Ours and the yardsticks, one row a call."""
     with ExitStack() as running:
         ours, _ = running.enter_context(running_ours(bench.folder / "single", bench.model))
         echo = running.enter_context(running_echo(bench.model, ours, bench.folder))
+        transport = running.enter_context(running_echo(bench.model, ours, bench.folder, kind="transport"))
         bare = running.enter_context(running_bare(bench.model))
-        endpoints = (echo, bare, ours)
+        endpoints = (echo, transport, bare, ours)
         for endpoint in endpoints:
             endpoint.check(bench.model)
         found = alternate(

@@ -45,7 +45,7 @@ def _figures(parts: Parts) -> str:
 def _single(part: dict[str, Any]) -> str:
     rounds = from_document(part)
     rows = []
-    for server in ("echo", "bare", "ours"):
+    for server in ("echo", "transport", "bare", "ours"):
         one, many = (summary_of(rounds, server, case) for case in ("single_1", "single_16"))
         rows.append(
             (
@@ -67,11 +67,10 @@ def _stages(parts: Parts) -> str:
     rows = [(name, f"{value:.1f}") for name, value in stages.items()]
     if "single" in parts:
         rounds = from_document(parts["single"])
-        echo, ours = (summary_of(rounds, server, "single_16")["cpu_us"] for server in ("echo", "ours"))
-        rows.append(("transport: the echo's CPU", f"{echo:.1f}"))
-        rows.append(
-            ("the rest: threads, caches, shipper, supervisor", f"{ours - echo - stages['total in the worker']:.1f}")
-        )
+        transport, ours = (summary_of(rounds, server, "single_16")["cpu_us"] for server in ("transport", "ours"))
+        rest = ours - transport - stages["total in the worker"]
+        rows.append(("the transport's CPU", f"{transport:.1f}"))
+        rows.append(("the rest: cold caches, hand-over of the interpreter, shipper, supervisor", f"{rest:.1f}"))
         rows.append(("our CPU, concurrency 16", f"{ours:.1f}"))
     return page.table(("what one row is made of", "µs"), rows)
 

@@ -110,11 +110,11 @@ def running_bare(model: BenchmarkModel) -> Iterator[Endpoint]:
 
 
 @contextmanager
-def running_echo(model: BenchmarkModel, ours: Endpoint, folder: Path) -> Iterator[Endpoint]:
-    """Run the server that gives an answer of ours to every request."""
+def running_echo(model: BenchmarkModel, ours: Endpoint, folder: Path, *, kind: str = "echo") -> Iterator[Endpoint]:
+    """Run a server that gives an answer of ours to every request: `echo` on grpcio's own, `transport` on ours."""
     answer = folder / "answer"
     answer.write_bytes(post(ours.single(0)))
-    with _yardstick("echo", answer, model, None) as endpoint:
+    with _yardstick(kind, answer, model, None) as endpoint:
         yield endpoint
 
 

@@ -4,7 +4,6 @@ No socket and no gRPC: what `echo` costs comes on top. Run as a program on a hom
 """
 
 import json
-import math
 import os
 import statistics
 import subprocess
@@ -13,11 +12,12 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+from serving.api.call_pools import CallPool
+from serving.security.identity import UNKNOWN
 from serving.security.tokens import create_token
 from tests.benchmarks.serving.cores import SERVER_CORE, pinned
 from tests.benchmarks.serving.load import LoadError
@@ -50,19 +50,33 @@ class _Clock:
         return timed
 
 
-class _Context:
-    """As much of a call's context as an answered call asks for."""
+class _Call:
+    """As much of a call as one that is answered asks for, with its message there at once."""
 
-    def time_remaining(self) -> float:
-        return math.inf
+    method, canceled, running, caller = PREDICT, False, False, UNKNOWN
+
+    def __init__(self, metadata: tuple[tuple[str, str], ...], content: bytes) -> None:
+        self.metadata, self._content = metadata, content
+        self.answered = b""
+
+    def open(self, on_cancel: object) -> None:
+        pass
+
+    def on_message(self, arrived: Callable[["_Call", bytes], None]) -> None:
+        arrived(self, self._content)
+
+    def time_remaining(self) -> None:
+        return None
+
+    def answer(self, message: bytes) -> None:
+        self.answered = message
 
 
-@dataclass(frozen=True)
-class _Details:
-    """What the server's handlers are looked up by."""
+class _AtOnce(CallPool):
+    """Runs what it is given on the thread that gives it."""
 
-    invocation_metadata: tuple[tuple[str, str], ...]
-    method: str = PREDICT
+    def run(self, work: Callable[[], None]) -> None:
+        work()
 
 
 def measure(model: BenchmarkModel, folder: Path) -> dict[str, float]:
@@ -119,17 +133,17 @@ def _handler() -> Iterator[tuple[Any, Callable[[bytes], bytes]]]:
     from serving.settings import load_settings
     from serving.worker import Worker
 
-    with patch("grpc.server") as grpc_server:
+    with patch("serving.api.call_pools.CallPool", _AtOnce):
         worker = Worker(load_settings())
-    (services,) = grpc_server.call_args.kwargs["handlers"]
     worker._server._authenticator.refresh()
     worker._host.poll()
-    details = _Details((("authorization", f"Bearer {sys.argv[2]}"),))
+    arrived = worker._server._transport._arrived
+    metadata = (("authorization", f"Bearer {sys.argv[2]}"),)
 
     def answer(content: bytes) -> bytes:
-        handler = services.service(details)
-        message: bytes = handler.response_serializer(handler.stream_unary(iter((content,)), _Context()))
-        return message
+        call = _Call(metadata, content)
+        arrived(call)
+        return call.answered
 
     try:
         yield worker, answer

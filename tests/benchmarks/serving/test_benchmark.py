@@ -68,12 +68,21 @@ def bench(tmp_path_factory):
 
 
 @pytest.mark.processes
-def test_echo_bare_and_ours_are_measured_and_answer_right(bench):
+def test_yardsticks_and_ours_are_measured_and_answer_right(bench):
     document = PARTS["single"](bench)
-    rounds = [document[server][case][0] for server in ("echo", "bare", "ours") for case in ("single_1", "single_16")]
+    rounds = [
+        document[server][case][0]
+        for server in ("echo", "transport", "bare", "ours")
+        for case in ("single_1", "single_16")
+    ]
     assert all(one["calls"] >= 48 and one["calls_per_second"] > 0 and one["p99"] >= one["p50"] > 0 for one in rounds)
     figures = figures_of({"single": document})
-    assert set(figures) == {"single_row_over_echo", "p99_over_echo", "everything_over_bare"}
+    assert set(figures) == {
+        "single_row_over_echo",
+        "single_row_over_transport",
+        "p99_over_echo",
+        "everything_over_bare",
+    }
     assert "`single_row_over_echo`" in tables({"single": document}, about())
 
 
@@ -103,15 +112,15 @@ def test_answers_without_a_message_are_counted_as_failed():
 
 
 def test_every_figure_has_a_part_and_a_name_of_its_own():
-    assert len({figure.name for figure in FIGURES}) == len(FIGURES) == 10
+    assert len({figure.name for figure in FIGURES}) == len(FIGURES) == 11
     assert {figure.part for figure in FIGURES} <= set(PARTS)
 
 
 def test_figures_are_medians_of_ratios_within_a_round():
-    assert figures_of(
-        {"single": {"echo": cases(100, 50, 200), "bare": cases(80, 40, 160), "ours": cases(50, 40, 100)}}
-    ) == {
+    yardsticks = {"echo": cases(100, 50, 200), "transport": cases(200, 100, 400), "bare": cases(80, 40, 160)}
+    assert figures_of({"single": {**yardsticks, "ours": cases(50, 40, 100)}}) == {
         "single_row_over_echo": 0.5,
+        "single_row_over_transport": 0.25,
         "p99_over_echo": 2.0,
         "everything_over_bare": 0.625,
     }

@@ -1,0 +1,104 @@
+"""gRPC's core, driven by one thread: it lets calls in and gives them what arrives; pools answer them.
+
+grpcio's own server spends about 75 µs of CPU on condition variables, futures and hand-overs that an answered call of
+this one does without (docs/adr/0009-the-worker-polls-grpcs-core-itself.md). Both use the same operations of the same
+module of grpcio, which has no public name: its release is pinned.
+"""
+
+import logging
+import threading
+from collections.abc import Callable, Iterable
+
+import grpc
+from grpc._cython import cygrpc  # type: ignore[attr-defined]  # it has no types
+
+from serving.api.call import Call
+
+_EXPECTED_CALLS = 64
+"""Calls that the core hands over without a wait for this thread."""
+
+_SHUT_DOWN = cygrpc.CompletionType.queue_shutdown
+
+_log = logging.getLogger(__name__)
+
+
+class Transport:
+    """Brings calls from a port, from `start` to `stop`."""
+
+    def __init__(self, arrived: Callable[[Call], None], options: Iterable[tuple[str, int]]) -> None:
+        """Prepare it.
+
+        Args:
+            arrived: Gets every call, on the serving thread, which it must not keep waiting.
+            options: Channel arguments of the core.
+        """
+        self._arrived = arrived
+        self._core = cygrpc.Server(tuple(options), False)
+        self._queue = cygrpc.CompletionQueue()
+        self._core.register_completion_queue(self._queue)
+        self._thread = threading.Thread(target=self._serve, name="transport", daemon=True)
+        self._guard = threading.Lock()
+        self._stopping = False
+        self._calls_over = threading.Event()
+        self._grace = threading.Timer(0, self._cancel_all)
+
+    def open(self, address: str, credentials: grpc.ServerCredentials | None) -> int:
+        """Listen; returns the port.
+
+        Raises:
+            RuntimeError: It can not be bound.
+        """
+        # The core's own form of the credentials is behind no public name either.
+        secret = () if credentials is None else (credentials._credentials,)  # type: ignore[attr-defined]
+        port: int = self._core.add_http2_port(address.encode(), *secret)
+        if not port:
+            raise RuntimeError(f"can not listen on {address}")
+        return port
+
+    def start(self) -> None:
+        """Take calls."""
+        self._core.start()
+        for _ in range(_EXPECTED_CALLS):
+            self._core.request_call(self._queue, self._queue, self._expected)
+        self._thread.start()
+
+    def stop(self, grace_seconds: float) -> None:
+        """Take no more calls; those that were taken have so long to end."""
+        with self._guard:
+            self._stopping = True
+            self._core.shutdown(self._queue, lambda _event: self._calls_over.set())
+        self._grace = threading.Timer(grace_seconds, self._cancel_all)
+        self._grace.daemon = True
+        self._grace.start()
+
+    def wait(self) -> None:
+        """Return when all calls have ended."""
+        self._calls_over.wait()
+        self._grace.cancel()
+
+    def close(self) -> None:
+        """Free what the core holds; for when no pool answers a call any more."""
+        self._queue.shutdown()
+        self._thread.join()
+        self._core.destroy()
+
+    def _serve(self) -> None:
+        while True:
+            event = self._queue.poll()
+            if event.completion_type == _SHUT_DOWN:
+                return
+            try:
+                event.tag(event)
+            except Exception:  # the edge of the thread that all calls depend on
+                _log.exception("a call failed in the transport")
+            del event  # it holds its call, which ends for the core when nobody does
+
+    def _expected(self, event: object) -> None:
+        with self._guard:
+            if not self._stopping:
+                self._core.request_call(self._queue, self._queue, self._expected)
+        if event.success:  # type: ignore[attr-defined]  # else there is none: the server stops
+            self._arrived(Call(event))
+
+    def _cancel_all(self) -> None:
+        self._core.cancel_all_calls()
