@@ -37,7 +37,8 @@ class Call:
         "_callbacks",
         "_core",
         "_deadline",
-        "_events",
+        "_on_cancel",
+        "_on_message",
         "_opened",
         "_started",
         "_status",
@@ -57,26 +58,17 @@ class Call:
         self.canceled = self.running = self._opened = self._started = False
         self._callbacks: list[Callable[[], object]] = []
         self._status = OK
-        self._events: SimpleQueue[Any] = SimpleQueue()
 
     def open(self, on_cancel: Callable[["Call"], object]) -> None:
         """Have the client's end of the call watched; for calls that are let in."""
-
-        def closed(event: Any) -> None:
-            self.canceled = event.batch_operations[0].cancelled()
-            if self.canceled:
-                on_cancel(self)
-            for callback in self._callbacks:
-                callback()
-
         self._opened = True
-        self._core.start_server_batch((cygrpc.ReceiveCloseOnServerOperation(_NO_FLAGS),), closed)
+        self._on_cancel = on_cancel
+        self._core.start_server_batch((cygrpc.ReceiveCloseOnServerOperation(_NO_FLAGS),), self._closed)
 
     def on_message(self, arrived: Callable[["Call", bytes | None], object]) -> None:
         """Have the serving thread call back with the next message, or None if none comes any more."""
-        self._core.start_server_batch(
-            (cygrpc.ReceiveMessageOperation(_NO_FLAGS),), lambda event: arrived(self, _message_in(event))
-        )
+        self._on_message = arrived
+        self._core.start_server_batch((cygrpc.ReceiveMessageOperation(_NO_FLAGS),), self._arrived)
 
     def receive(self) -> bytes | None:
         """Wait for the next message; None: there are no more.
@@ -84,8 +76,7 @@ class Call:
         Raises:
             CallCanceledError: And none is expected.
         """
-        self._core.start_server_batch((cygrpc.ReceiveMessageOperation(_NO_FLAGS),), self._events.put)
-        message = _message_in(self._events.get())
+        message = _message_in(self._outcome_of((cygrpc.ReceiveMessageOperation(_NO_FLAGS),)))
         if message is None and self.canceled:
             raise CallCanceledError
         return message
@@ -96,9 +87,7 @@ class Call:
         Raises:
             CallCanceledError: There is nobody to send to.
         """
-        operations = (*self._head(), cygrpc.SendMessageOperation(message, _NO_FLAGS))
-        self._core.start_server_batch(operations, self._events.put)
-        if not self._events.get().success:
+        if not self._outcome_of((*self._head(), cygrpc.SendMessageOperation(message, _NO_FLAGS))).success:
             raise CallCanceledError
 
     def answer(self, message: bytes) -> None:
@@ -125,7 +114,7 @@ class Call:
         return not self.canceled
 
     def add_callback(self, callback: Callable[[], object]) -> bool:
-        """Have this called when the call is over; False: it is over already."""
+        """Have this called when the call is over; False: it is over already, and this may never be called."""
         self._callbacks.append(callback)
         return not self.canceled
 
@@ -142,6 +131,21 @@ class Call:
         peer: bytes = self._core.peer()
         return peer.decode(errors="replace")
 
+    def _closed(self, event: Any) -> None:
+        self.canceled = event.batch_operations[0].cancelled()
+        if self.canceled:
+            self._on_cancel(self)
+        for callback in self._callbacks:
+            callback()
+
+    def _arrived(self, event: Any) -> None:
+        self._on_message(self, _message_in(event))
+
+    def _outcome_of(self, operations: tuple[Any, ...]) -> Any:
+        outcome: SimpleQueue[Any] = SimpleQueue()
+        self._core.start_server_batch(operations, outcome.put)
+        return outcome.get()
+
     def _head(self) -> tuple[Any, ...]:
         if self._started:
             return ()
@@ -151,7 +155,7 @@ class Call:
 
 def _tail(status: CallStatus) -> Any:
     return cygrpc.SendStatusFromServerOperation(
-        status.trailers, status.code.value[0], status.details.encode(), _NO_FLAGS
+        status.trailers, status.code.value[0], status.details.encode(errors="replace"), _NO_FLAGS
     )
 
 

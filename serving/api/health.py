@@ -29,7 +29,8 @@ class HealthServicer(health.HealthServicer):  # type: ignore[misc]  # the librar
         """Send the health now and at every change."""
         watch = super().Watch(request, context, send_response_callback)
         self._watches.add(watch)
-        context.add_callback(lambda: self._watches.discard(watch))
+        if not context.add_callback(lambda: self._watches.discard(watch)):
+            watch.close()  # nobody will call back
         return watch
 
     def end_watches(self) -> None:

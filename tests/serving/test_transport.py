@@ -1,0 +1,130 @@
+"""gRPC's core driven directly: what no call may do to the others, and how the end comes."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+
+import grpc
+import pytest
+
+from serving.api.call import Call
+from serving.api.grpc_status import CallStatus
+from serving.api.transport import Transport
+from tests.serving.api import PREDICT, RunningApi, running_api
+from tests.serving.harness import eventually
+from tests.serving.test_overload import ROW_REQUEST
+
+METHOD = "/a.B/C"
+
+
+class Calls:
+    """Gets the calls of a transport and does with the next what a test wants."""
+
+    def __init__(self) -> None:
+        self.arrived: list[Call] = []
+        self.next = self.answer
+
+    def __call__(self, call: Call) -> None:
+        self.arrived.append(call)
+        self.next(call)
+
+    @staticmethod
+    def answer(call: Call) -> None:
+        call.open(lambda call: None)
+        call.on_message(lambda call, content: call.answer(content or b"nothing"))
+
+
+@contextmanager
+def running_transport(calls: Calls) -> Iterator[tuple[str, grpc.Channel]]:
+    transport = Transport(calls, [("grpc.so_reuseport", 0)])
+    port = transport.open("127.0.0.1:0", None)
+    transport.start()
+    address = f"127.0.0.1:{port}"
+    with channel_to(address) as channel:
+        yield address, channel
+    transport.stop(0)
+    transport.wait()
+    transport.close()
+
+
+def channel_to(address: str) -> grpc.Channel:
+    return grpc.insecure_channel(address, [("grpc.use_local_subchannel_pool", 1)])
+
+
+def status_of(channel: grpc.Channel, *, timeout: float) -> grpc.StatusCode:
+    with pytest.raises(grpc.RpcError) as caught:
+        channel.unary_unary(METHOD)(b"x", timeout=timeout)
+    return caught.value.code()
+
+
+def test_bytes_come_in_and_go_out():
+    with running_transport(Calls()) as (_, channel):
+        assert channel.unary_unary(METHOD)(b"hello", metadata=[("k", "v")], timeout=10) == b"hello"
+
+
+def test_a_call_that_fails_at_its_arrival_leaves_the_others_alone(caplog):
+    def fail(call: Call) -> None:
+        raise ZeroDivisionError
+
+    calls = Calls()
+    with running_transport(calls) as (_, channel):
+        calls.next = fail
+        assert status_of(channel, timeout=0.3) is grpc.StatusCode.DEADLINE_EXCEEDED
+        calls.next = calls.answer
+        assert channel.unary_unary(METHOD)(b"hello", timeout=10) == b"hello"
+    assert "a call failed in the transport" in caplog.text
+
+
+def test_a_call_can_be_ended_before_its_message_is_read():
+    calls = Calls()
+    refused = CallStatus(grpc.StatusCode.RESOURCE_EXHAUSTED, "später", (("grpc-retry-pushback-ms", "50"),))
+    calls.next = lambda call: call.end(refused)
+    with running_transport(calls) as (_, channel):
+        with pytest.raises(grpc.RpcError) as caught:
+            channel.unary_unary(METHOD)(b"x" * 1_000_000, timeout=10)
+        assert (caught.value.code(), caught.value.details()) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "später")
+        assert dict(caught.value.trailing_metadata())["grpc-retry-pushback-ms"] == "50"
+
+
+def test_a_callback_for_a_call_that_is_over_is_declined():
+    calls = Calls()
+    calls.next = lambda call: call.open(lambda call: None)
+    with running_transport(calls) as (_, channel):
+        assert status_of(channel, timeout=0.2) is grpc.StatusCode.DEADLINE_EXCEEDED
+        eventually(lambda: calls.arrived[0].canceled, what="the end of the call")
+        assert calls.arrived[0].add_callback(lambda: None) is False
+        assert calls.arrived[0].is_active() is False
+
+
+def test_calls_on_many_connections_at_once_are_all_answered():
+    with running_transport(Calls()) as (address, _):
+        channels = [channel_to(address) for _ in range(20)]
+        futures = [channel.unary_unary(METHOD).future(b"x", timeout=30) for channel in channels for _ in range(50)]
+        assert [future.result() for future in futures] == [b"x"] * 1000
+        for channel in channels:
+            channel.close()
+
+
+def test_an_address_that_can_not_be_bound_is_an_error():
+    with pytest.raises(RuntimeError, match="198.51.100.1"):
+        Transport(Calls(), []).open("198.51.100.1:50051", None)
+
+
+def test_the_end_comes_when_its_time_is_over_though_a_servicer_is_not_done(tmp_path):
+    with running_api(tmp_path, threads=1) as api:
+        api.servicers.gate.clear()
+        stuck = api.later(PREDICT, ROW_REQUEST, timeout=30)
+        assert api.servicers.entered.acquire(timeout=10)
+        ended = threading.Thread(target=partial(end, api))
+        ended.start()
+        with pytest.raises(grpc.RpcError) as caught:
+            stuck.result()
+        assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+        ended.join(20)
+        assert not ended.is_alive()
+
+
+def end(api: RunningApi) -> None:
+    api.server.refuse_new_calls(0.2)
+    api.server.wait()
