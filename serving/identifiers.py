@@ -4,6 +4,7 @@ import os
 import struct
 import time
 import uuid
+from binascii import hexlify
 from datetime import UTC, date, datetime
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 _DRAWN_TAILS = 400
 _tails = struct.iter_unpack("10s", b"")
+_GROUPS = struct.Struct("8s4s4s4s12s")
 _DASHED = [slot for slot in range(36) if slot not in {8, 13, 18, 23}]
 
 
@@ -52,8 +54,7 @@ def _next_tail() -> bytes:
 def texts_of(ids: bytes) -> list[str]:
     """Return the canonical text of each 16 bytes."""
     if len(ids) == 16:
-        digits = ids.hex()
-        return [f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"]
+        return [b"-".join(_GROUPS.unpack(hexlify(ids))).decode()]
     characters = _characters_of(ids).decode()
     return [characters[i : i + 36] for i in range(0, len(characters), 36)]
 
