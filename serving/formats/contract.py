@@ -141,16 +141,16 @@ class Contract:
         if len(given) != len(self.texts):
             return None
         row = []
-        for name, columns, nullable in self._columns:
+        for name, columns, text_feature in self._columns:
             if name not in given:
                 return None
             text = given[name]
-            if columns is None and (text or nullable):
-                row.append(single(text))
-            elif columns is not None and text in columns:
-                row.append(columns[text])
-            else:
-                return None
+            column = columns.get(text)
+            if column is None:
+                if not text_feature.open or not (text or text_feature.nullable):
+                    return None
+                column = single(text)
+            row.append(column)
         return tuple(row)
 
     @cached_property
@@ -159,12 +159,13 @@ class Contract:
         return [(f.name, low, high, f) for f, low, high in zip(self.numbers, lowest, highest, strict=True)]
 
     @cached_property
-    def _columns(self) -> list[tuple[str, dict[str, TextColumn] | None, bool]]:
-        """Name, the column of one row for each text that is admitted (None: an open list), whether it may miss."""
-        return [
-            (f.name, None if admitted is None else {text: single(text) for text in admitted}, f.nullable)
-            for f, admitted in zip(self.texts, self._admitted, strict=True)
+    def _columns(self) -> list[tuple[str, dict[str, TextColumn], TextFeature]]:
+        """Columns of one row for the texts that are known before: made once, since making one takes 0.4 µs."""
+        known = [
+            filter(None, feature.categories) if admitted is None else admitted
+            for feature, admitted in zip(self.texts, self._admitted, strict=True)
         ]
+        return [(f.name, {text: single(text) for text in texts}, f) for f, texts in zip(self.texts, known, strict=True)]
 
     @cached_property
     def _bounds(self) -> tuple[Numbers, Numbers]:
