@@ -145,17 +145,18 @@ def _answer_of(model: LoadedModel, ids: list[str], scores: Numbers) -> Predictio
 
 def _check_envelope(call: PredictionCall, n_rows: int, received_at: int) -> None:
     found = []
+    keys, times = call.entity_keys, call.event_times_us
     if len(call.request_id) > MAXIMUM_KEY_LENGTH:
         found.append(Violation("request_id", f"is longer than {MAXIMUM_KEY_LENGTH} characters"))
-    if call.entity_keys:
-        if len(call.entity_keys) != n_rows:
-            found.append(Violation("entity_keys", f"has {len(call.entity_keys)} entries for {n_rows} rows"))
-        if max(map(len, call.entity_keys)) > MAXIMUM_KEY_LENGTH:
+    if keys:
+        if len(keys) != n_rows:
+            found.append(Violation("entity_keys", f"has {len(keys)} entries for {n_rows} rows"))
+        if max(map(len, keys)) > MAXIMUM_KEY_LENGTH:
             found.append(Violation("entity_key", f"is longer than {MAXIMUM_KEY_LENGTH} characters"))
-    if call.event_times_us:
-        if len(call.event_times_us) != n_rows:
-            found.append(Violation("event_times_us", f"has {len(call.event_times_us)} entries for {n_rows} rows"))
-        found.extend(time_violations("event_time", call.event_times_us, received_at))
+    if times:
+        if len(times) != n_rows:
+            found.append(Violation("event_times_us", f"has {len(times)} entries for {n_rows} rows"))
+        found.extend(time_violations("event_time", times, received_at))
     if found:
         raise ContractError(found)
 
