@@ -2,7 +2,6 @@
 
 from collections import OrderedDict, defaultdict
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 
@@ -29,14 +28,8 @@ _KIND_OF_RULE = {
 }
 
 
-class AnsweredCall(NamedTuple):
-    """What one call leaves behind; arrays and columns have an entry for each of its rows."""
-
-    model: LoadedModel
-    seconds: float
-    numbers: Numbers
-    texts: Texts
-    scores: Numbers
+AnsweredCall = tuple[LoadedModel, float, Numbers, Texts, Numbers]
+"""What one call leaves behind: model, seconds, and with an entry for each of its rows numbers, texts, scores."""
 
 
 class CallMeter:
@@ -64,10 +57,12 @@ class CallMeter:
         del self._answered[: len(taken)]
         by_model: defaultdict[tuple[str, str, str], list[AnsweredCall]] = defaultdict(list)
         for call in taken:
-            by_model[call.model.name, call.model.version, call.model.role].append(call)
+            model = call[0]
+            by_model[model.name, model.version, model.role].append(call)
         for calls in by_model.values():
-            self._keep(calls[0].model)
-            _add(calls[0].model, calls)
+            model = calls[0][0]
+            self._keep(model)
+            _add(model, calls)
 
     def _keep(self, model: LoadedModel) -> None:
         """Forget the label children of versions that have not answered for long; what they counted stays shown."""
@@ -81,15 +76,16 @@ class CallMeter:
 
 
 def _add(model: LoadedModel, calls: Sequence[AnsweredCall]) -> None:
-    scores = np.concatenate([call.scores for call in calls])
+    _, seconds, numbers, texts, scores_by_call = zip(*calls, strict=True)
+    scores = np.concatenate(scores_by_call)
     confidences = np.where(scores >= model.contract.threshold, scores, 1 - scores)
     version = (model.name, model.version)
     PREDICTIONS.labels(*version, model.role, "OK").inc(len(scores))
-    LATENCY.labels(*version).observe_many(np.array([call.seconds for call in calls]))
-    ROWS_PER_CALL.labels(model.name).observe_many(np.array([float(len(call.scores)) for call in calls]))
+    LATENCY.labels(*version).observe_many(np.array(seconds))
+    ROWS_PER_CALL.labels(model.name).observe_many(np.array([*map(len, scores_by_call)], dtype=np.float64))
     SCORES.labels(*version).observe_many(scores)
     CONFIDENCES.labels(*version).observe_many(confidences)
-    _add_unusual(model, np.concatenate([call.numbers for call in calls]), [call.texts for call in calls])
+    _add_unusual(model, np.concatenate(numbers), texts)
 
 
 def _add_unusual(model: LoadedModel, numbers: Numbers, texts: Sequence[Texts]) -> None:

@@ -4,13 +4,16 @@ import os
 import struct
 import time
 import uuid
+from binascii import hexlify
 from datetime import UTC, date, datetime
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
-_TAILS = 400
+_DRAWN_TAILS = 400
 _tails = struct.iter_unpack("10s", b"")
+_GROUPS = struct.Struct("8s4s4s4s12s")
 _DASHED = [slot for slot in range(36) if slot not in {8, 13, 18, 23}]
 
 
@@ -23,31 +26,35 @@ def new_ids(received_at_us: int, count: int) -> bytes:
     """Return `count` fresh UUIDv7 of that time, 16 bytes each."""
     head = (received_at_us // 1000).to_bytes(6, "big")
     if count == 1:
-        tail = bytearray(_random_tail())
-        tail[0] = 0x70 | (tail[0] & 0x0F)
-        tail[2] = 0x80 | (tail[2] & 0x3F)
-        return head + tail
+        return head + _next_tail()
     ids = np.empty((count, 16), dtype=np.uint8)
     ids[:, :6] = np.frombuffer(head, dtype=np.uint8)
-    ids[:, 6:] = np.frombuffer(os.urandom(10 * count), dtype=np.uint8).reshape(count, 10)
-    ids[:, 6] = 0x70 | (ids[:, 6] & 0x0F)
-    ids[:, 8] = 0x80 | (ids[:, 8] & 0x3F)
+    ids[:, 6:] = _random_tails(count)
     return ids.tobytes()
 
 
-def _random_tail() -> bytes:
-    """Return 10 random bytes, drawn many at a time: a system call per id would give up the interpreter's lock."""
+def _random_tails(count: int) -> NDArray[np.uint8]:
+    """Return what follows the time in a UUIDv7: 74 random bits between its version and its variant."""
+    tails = np.frombuffer(bytearray(os.urandom(10 * count)), dtype=np.uint8).reshape(count, 10)
+    tails[:, 0] = 0x70 | (tails[:, 0] & 0x0F)
+    tails[:, 2] = 0x80 | (tails[:, 2] & 0x3F)
+    return tails
+
+
+def _next_tail() -> bytes:
+    """Return one tail, drawn many at a time: a system call per id would give up the interpreter's lock."""
     global _tails
-    taken = next(_tails, None)
+    taken: tuple[bytes] | None = next(_tails, None)
     if taken is None:
-        fresh = struct.iter_unpack("10s", os.urandom(10 * _TAILS))
+        fresh = struct.iter_unpack("10s", _random_tails(_DRAWN_TAILS).tobytes())
         taken, _tails = next(fresh), fresh
-    (tail,) = taken
-    return bytes(tail)
+    return taken[0]
 
 
 def texts_of(ids: bytes) -> list[str]:
     """Return the canonical text of each 16 bytes."""
+    if len(ids) == 16:
+        return [b"-".join(_GROUPS.unpack(hexlify(ids))).decode()]
     characters = _characters_of(ids).decode()
     return [characters[i : i + 36] for i in range(0, len(characters), 36)]
 
@@ -60,12 +67,8 @@ def arrow_texts_of(ids: bytes) -> pa.StringArray:
 
 def _characters_of(ids: bytes) -> bytes:
     """Return the texts one after another, 36 characters each."""
-    digits = ids.hex()
-    if len(ids) == 16:
-        dashed = f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
-        return dashed.encode()
     characters = np.full((len(ids) // 16, 36), ord("-"), dtype=np.uint8)
-    characters[:, _DASHED] = np.frombuffer(digits.encode(), dtype=np.uint8).reshape(-1, 32)
+    characters[:, _DASHED] = np.frombuffer(ids.hex().encode(), dtype=np.uint8).reshape(-1, 32)
     return characters.tobytes()
 
 

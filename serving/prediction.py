@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from protos.mlops.v1 import journal_pb2
-from serving.call_meter import AnsweredCall, CallMeter
+from serving.call_meter import CallMeter
 from serving.errors import ContractError, ServingError, Violation
 from serving.formats.contract import Contract, Numbers
 from serving.formats.texts import Texts
@@ -21,11 +21,9 @@ EARLIEST_US = -2_208_988_800_000_000  # 1900-01-01
 MAXIMUM_KEY_LENGTH = 256
 
 
-class Rows(NamedTuple):
-    """What a request asks, in the order of the contract."""
-
-    numbers: Numbers
-    texts: Texts
+Rows = tuple[Numbers, Texts]
+"""What a request asks, in the order of the contract. A plain tuple, like what calls leave to the meter: a named one
+takes 0.4 µs to make, and a single row feels that."""
 
 
 class PredictionCall(NamedTuple):
@@ -78,31 +76,34 @@ class Predictions:
     def _answer(self, call: PredictionCall, model: LoadedModel) -> PredictionAnswer:
         began, received_at = time.perf_counter(), now_us()
         rows = call.rows_of(model.contract)
-        _check_envelope(call, len(rows.numbers), received_at)
+        n_rows = len(rows[0])
+        _check_envelope(call, n_rows, received_at)
         if not call.request_id:
             return self._score(call, model, rows, received_at, began)
         return self._recent.once(
             (call.identity, call.model, call.request_id),
             _payload_digest(call, rows),
             lambda: self._score(call, model, rows, received_at, began),
-            rows=len(rows.numbers),
+            rows=n_rows,
         )
 
     def _score(
         self, call: PredictionCall, model: LoadedModel, rows: Rows, received_at: int, began: float
     ) -> PredictionAnswer:
-        scores = model.predictor.scores_of(rows.numbers, rows.texts)
+        numbers, texts = rows
+        scores = model.predictor.scores_of(numbers, texts)
         ids = new_ids(received_at, len(scores))
         record = _record_of(call, model, rows, scores, ids, received_at)
         self._journal.append(record, model.contract, rows=len(scores))
         seconds = time.perf_counter() - began
-        self._meter.answered(AnsweredCall(model, seconds, rows.numbers, rows.texts, scores))
+        self._meter.answered((model, seconds, numbers, texts, scores))
         return _answer_of(model, texts_of(ids), scores)
 
 
 def _record_of(
     call: PredictionCall, model: LoadedModel, rows: Rows, scores: Numbers, ids: bytes, received_at: int
 ) -> journal_pb2.JournalRecord:
+    numbers, texts = rows
     # Filled in field by field: half the time of building it from keywords and copying it into the outer message.
     entry = journal_pb2.JournalRecord()
     record = entry.prediction
@@ -115,44 +116,47 @@ def _record_of(
     record.prediction_ids = ids
     record.event_times_us.extend(call.event_times_us or [received_at] * len(scores))
     record.entity_keys.extend(call.entity_keys)
-    record.numbers = rows.numbers.tobytes()
+    record.numbers = numbers.tobytes()
     if len(scores) == 1:
-        record.texts.extend([values[0] if len(values) == 1 else values[codes[0]] for values, codes in rows.texts])
+        record.texts.extend([values[0] if len(values) == 1 else values[codes[0]] for values, codes in texts])
     else:
-        for values, _ in rows.texts:
+        for values, _ in texts:
             record.texts.extend(values)
-        record.text_counts.extend([len(values) for values, _ in rows.texts])
-        record.text_codes = b"".join([codes.astype("<u4").tobytes() for _, codes in rows.texts])
+        record.text_counts.extend([len(values) for values, _ in texts])
+        record.text_codes = b"".join([codes.astype("<u4").tobytes() for _, codes in texts])
     record.scores = scores.tobytes()
     return entry
 
 
 def _answer_of(model: LoadedModel, ids: list[str], scores: Numbers) -> PredictionAnswer:
-    negative, positive, threshold = model.contract.negative, model.contract.positive, model.contract.threshold
+    contract = model.contract
+    threshold = contract.threshold
     probabilities: list[float] = scores.tolist()
-    return PredictionAnswer(
-        prediction_ids=ids,
-        labels=[positive if probability >= threshold else negative for probability in probabilities],
-        probabilities=probabilities,
-        confidences=[p if p >= threshold else 1 - p for p in probabilities],
-        model_version=model.version,
-        generation=model.generation,
-    )
+    labels, confidences = [], []
+    for probability in probabilities:
+        if probability >= threshold:
+            labels.append(contract.positive)
+            confidences.append(probability)
+        else:
+            labels.append(contract.negative)
+            confidences.append(1 - probability)
+    return PredictionAnswer(ids, labels, probabilities, confidences, model.version, model.generation)
 
 
 def _check_envelope(call: PredictionCall, n_rows: int, received_at: int) -> None:
     found = []
+    keys, times = call.entity_keys, call.event_times_us
     if len(call.request_id) > MAXIMUM_KEY_LENGTH:
         found.append(Violation("request_id", f"is longer than {MAXIMUM_KEY_LENGTH} characters"))
-    if call.entity_keys:
-        if len(call.entity_keys) != n_rows:
-            found.append(Violation("entity_keys", f"has {len(call.entity_keys)} entries for {n_rows} rows"))
-        if max(map(len, call.entity_keys)) > MAXIMUM_KEY_LENGTH:
+    if keys:
+        if len(keys) != n_rows:
+            found.append(Violation("entity_keys", f"has {len(keys)} entries for {n_rows} rows"))
+        if max(map(len, keys)) > MAXIMUM_KEY_LENGTH:
             found.append(Violation("entity_key", f"is longer than {MAXIMUM_KEY_LENGTH} characters"))
-    if call.event_times_us:
-        if len(call.event_times_us) != n_rows:
-            found.append(Violation("event_times_us", f"has {len(call.event_times_us)} entries for {n_rows} rows"))
-        found.extend(time_violations("event_time", call.event_times_us, received_at))
+    if times:
+        if len(times) != n_rows:
+            found.append(Violation("event_times_us", f"has {len(times)} entries for {n_rows} rows"))
+        found.extend(time_violations("event_time", times, received_at))
     if found:
         raise ContractError(found)
 
@@ -169,6 +173,7 @@ def time_violations(field: str, times_us: list[int], received_at: int) -> list[V
 
 
 def _payload_digest(call: PredictionCall, rows: Rows) -> bytes:
-    texts = [column.texts().tolist() for column in rows.texts]
+    numbers, columns = rows
+    texts = [column.texts().tolist() for column in columns]
     rest = repr((call.version, texts, call.entity_keys, call.event_times_us)).encode()
-    return hashlib.blake2b(rows.numbers.tobytes() + rest, digest_size=16).digest()
+    return hashlib.blake2b(numbers.tobytes() + rest, digest_size=16).digest()

@@ -84,7 +84,7 @@ def rows_of_tensors(columns: dict[str, Column], found: list[Violation], contract
     texts: TextMatrix = np.full((n_rows, len(contract.texts)), "", dtype=object)
     _fill(numbers, [feature.name for feature in contract.numbers], columns, found)
     _fill(texts, [feature.name for feature in contract.texts], columns, found)
-    return checked(Rows(numbers, columns_of(texts)), contract, found)
+    return checked((numbers, columns_of(texts)), contract, found)
 
 
 def response_of(request: pb.ModelInferRequest, answer: PredictionAnswer) -> pb.ModelInferResponse:

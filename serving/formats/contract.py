@@ -8,7 +8,7 @@ value), both in the order of the contract.
 import hashlib
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serving.errors import ContractError, Violation
-from serving.formats.texts import Texts
+from serving.formats.texts import TextColumn, Texts, single
 
 Numbers = NDArray[np.float64]
 
@@ -113,22 +113,59 @@ class Contract:
         if found:
             raise ContractError(found)
 
-    def admits(self, numbers: list[float], texts: list[str]) -> bool:
-        """Return whether one row is possible: what `check` finds, ten times faster for a single row."""
-        for value, (lowest, highest, number) in zip(numbers, self._limits, strict=True):
+    def admitted(self, numbers: Mapping[str, float], texts: Mapping[str, str]) -> tuple[list[float], Texts] | None:
+        """Return one row in the order of the contract, or None unless it has these features alone and is possible.
+
+        A row that has them is admitted exactly when `check` finds nothing, and ten times faster.
+        """
+        number_row, text_row = self._admitted_numbers(numbers), self._admitted_texts(texts)
+        return None if number_row is None or text_row is None else (number_row, text_row)
+
+    def _admitted_numbers(self, given: Mapping[str, float]) -> list[float] | None:
+        if len(given) != len(self.numbers):
+            return None
+        row = []
+        for name, lowest, highest, number in self._limits:
+            if name not in given:
+                return None
+            value = given[name]
             if not lowest <= value <= highest:
                 if not (number.nullable and math.isnan(value)):
-                    return False
+                    return None
             elif number.integer and not value.is_integer():
-                return False
-        for text, feature, admitted in zip(texts, self.texts, self._admitted, strict=True):
-            if text not in admitted if admitted is not None else not (text or feature.nullable):
-                return False
-        return True
+                return None
+            row.append(value)
+        return row
+
+    def _admitted_texts(self, given: Mapping[str, str]) -> Texts | None:
+        if len(given) != len(self.texts):
+            return None
+        row = []
+        for name, columns, text_feature in self._columns:
+            if name not in given:
+                return None
+            text = given[name]
+            column = columns.get(text)
+            if column is None:
+                if not text_feature.open or not (text or text_feature.nullable):
+                    return None
+                column = single(text)
+            row.append(column)
+        return tuple(row)
 
     @cached_property
-    def _limits(self) -> list[tuple[float, float, NumberFeature]]:
-        return list(zip(self._bounds[0].tolist(), self._bounds[1].tolist(), self.numbers, strict=True))
+    def _limits(self) -> list[tuple[str, float, float, NumberFeature]]:
+        lowest, highest = (bounds.tolist() for bounds in self._bounds)
+        return [(f.name, low, high, f) for f, low, high in zip(self.numbers, lowest, highest, strict=True)]
+
+    @cached_property
+    def _columns(self) -> list[tuple[str, dict[str, TextColumn], TextFeature]]:
+        """Columns of one row for the texts that are known before: made once, since making one takes 0.4 µs."""
+        known = [
+            filter(None, feature.categories) if admitted is None else admitted
+            for feature, admitted in zip(self.texts, self._admitted, strict=True)
+        ]
+        return [(f.name, {text: single(text) for text in texts}, f) for f, texts in zip(self.texts, known, strict=True)]
 
     @cached_property
     def _bounds(self) -> tuple[Numbers, Numbers]:

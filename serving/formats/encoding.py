@@ -66,14 +66,27 @@ class Encoding:
         Returns:
             Shape (n_rows, width).
         """
+        if len(numbers) == 1:
+            return np.array([self._feature_row(numbers[0].tolist(), texts)], dtype=np.float32)
         n_kept = len(self.numbers)
         features = np.empty((len(numbers), self.width), dtype=np.float32)
         features[:, :n_kept] = numbers if n_kept == numbers.shape[1] else numbers[:, self.numbers]
         for place, table in enumerate(self.texts, start=n_kept):
             values, codes = texts[table.column]
-            encoded = [*map(table.lookup.__getitem__, values)]
-            features[:, place] = encoded[0] if len(encoded) == 1 else np.array(encoded, dtype=np.float32)[codes]
+            features[:, place] = np.array([*map(table.lookup.__getitem__, values)], dtype=np.float32)[codes]
         return features
+
+    def _feature_row(self, numbers: list[float], texts: Texts) -> list[float]:
+        # Half the time of filling a matrix of one row column by column.
+        row = numbers if len(self.numbers) == len(numbers) else [numbers[place] for place in self.numbers]
+        for column, lookup in self._lookups:
+            values, codes = texts[column]
+            row.append(lookup[values[0] if len(values) == 1 else values[codes[0]]])
+        return row
+
+    @cached_property
+    def _lookups(self) -> list[tuple[int, "_Lookup"]]:
+        return [(table.column, table.lookup) for table in self.texts]
 
     def to_json(self) -> str:
         """Return the canonical JSON text."""

@@ -41,9 +41,9 @@ class TextColumn(NamedTuple):
 Texts = tuple[TextColumn, ...]
 
 
-def row_of(texts: Iterable[str]) -> Texts:
-    """Return one row."""
-    return tuple([TextColumn([text], _FIRST) for text in texts])
+def single(text: str) -> TextColumn:
+    """Return the column of one row."""
+    return TextColumn([text], _FIRST)
 
 
 def column_of(texts: Iterable[str]) -> TextColumn:

@@ -190,10 +190,10 @@ def test_damaged_requests_are_answered_or_refused_by_name(is_raw: bool, changes:
         content[place % len(content)] = value
     try:
         request = pb.ModelInferRequest.FromString(bytes(content))
-        rows = tensor_calls.call_of_tensors(request).rows_of(CONTRACT)
+        numbers, _ = tensor_calls.call_of_tensors(request).rows_of(CONTRACT)
     except (DecodeError, ContractError):
         return
-    n_rows = len(rows.numbers)
+    n_rows = len(numbers)
     answer = PredictionAnswer(["id"] * n_rows, ["late"] * n_rows, [0.5] * n_rows, [0.5] * n_rows, "1", 1)
     assert tensor_calls.response_of(request, answer).outputs[0].shape == [n_rows]
 

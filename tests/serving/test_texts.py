@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.formats.texts import TextColumn, column_of, columns_of, counts_of, row_of
+from serving.formats.texts import TextColumn, column_of, columns_of, counts_of, single
 
 TEXTS = st.lists(st.sampled_from(["aa", "bb", "cc", ""]), max_size=12)
 
@@ -22,11 +22,11 @@ def test_a_column_gives_back_its_texts(texts: list[str]):
 def test_a_value_that_is_there_twice_or_in_no_row_does_not_count():
     column = TextColumn(["", "aa", "bb", "aa"], np.array([1, 3, 1], dtype=np.uint8))
     assert column.texts().tolist() == ["aa", "aa", "aa"]
-    assert counts_of([column, *row_of(["aa", "bb"])]) == {"aa": 4, "bb": 1}
+    assert counts_of([column, single("aa"), single("bb")]) == {"aa": 4, "bb": 1}
     assert column.used() == ["aa", "aa"]
 
 
-def test_a_matrix_and_a_row_become_columns():
+def test_a_matrix_and_a_single_text_become_columns():
     matrix = np.array([["aa", "x"], ["bb", "x"]], dtype=object)
     assert [column.texts().tolist() for column in columns_of(matrix)] == [["aa", "bb"], ["x", "x"]]
-    assert [column.texts().tolist() for column in row_of(["aa", ""])] == [["aa"], [""]]
+    assert [single(text).texts().tolist() for text in ("aa", "")] == [["aa"], [""]]
