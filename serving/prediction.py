@@ -2,7 +2,7 @@
 
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from protos.mlops.v1 import journal_pb2
@@ -12,7 +12,7 @@ from serving.formats.contract import Contract, Numbers
 from serving.formats.texts import Texts
 from serving.identifiers import new_ids, now_us, texts_of
 from serving.journal.append import Journal
-from serving.recent_answers import RecentAnswers
+from serving.recent_answers import Claim, RecentAnswers
 from serving.scoring.host import ModelHost
 from serving.scoring.loading import LoadedModel
 
@@ -51,11 +51,24 @@ class PredictionAnswer(NamedTuple):
     generation: int
 
 
+Outcome = PredictionAnswer | Exception
+"""What becomes of a call."""
+
+
+class _Asked(NamedTuple):
+    """A call that its model's contract admits."""
+
+    place: int
+    call: PredictionCall
+    rows: Rows
+    claim: Claim[PredictionAnswer] | None
+
+
 class Predictions:
     """Answers calls with the versions of a host, after writing them to a journal."""
 
     def __init__(
-        self, host: ModelHost, journal: Journal, meter: CallMeter, *, status_of: Callable[[ServingError], str]
+        self, host: ModelHost, journal: Journal, meter: CallMeter, *, status_of: Callable[[Exception], str]
     ) -> None:
         self._host, self._journal, self._meter, self._status_of = host, journal, meter, status_of
         self._recent: RecentAnswers[PredictionAnswer] = RecentAnswers()
@@ -66,38 +79,85 @@ class Predictions:
         Raises:
             ServingError: It can not be answered; nothing of it is in the journal.
         """
-        model = self._host.model(call.model, call.version)
-        try:
-            return self._answer(call, model)
-        except ServingError as error:
-            self._meter.refused(model, error, status=self._status_of(error))
-            raise
+        (outcome,) = self.predict_together([call])
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
 
-    def _answer(self, call: PredictionCall, model: LoadedModel) -> PredictionAnswer:
+    def predict_together(self, calls: Sequence[PredictionCall]) -> list[Outcome]:
+        """Answer calls with one run of the graph and one write to the journal for each version that they ask.
+
+        Returns:
+            An outcome for each; the error of one is no other's.
+        """
         began, received_at = time.perf_counter(), now_us()
-        rows = call.rows_of(model.contract)
-        n_rows = len(rows[0])
-        _check_envelope(call, n_rows, received_at)
-        if not call.request_id:
-            return self._score(call, model, rows, received_at, began)
-        return self._recent.once(
-            (call.identity, call.model, call.request_id),
-            _payload_digest(call, rows),
-            lambda: self._score(call, model, rows, received_at, began),
-            rows=n_rows,
-        )
+        outcomes: dict[int, Outcome] = {}
+        asked: dict[LoadedModel, list[_Asked]] = {}
+        awaited: list[tuple[int, LoadedModel, Claim[PredictionAnswer]]] = []
+        for place, call in enumerate(calls):
+            model = None
+            try:
+                model = self._host.model(call.model, call.version)
+                rows = call.rows_of(model.contract)
+                _check_envelope(call, len(rows[0]), received_at)
+                claim, is_new = self._claim(call, rows)
+            except Exception as error:
+                outcomes[place] = self._refused(model, error)
+                continue
+            if claim is None or is_new:
+                asked.setdefault(model, []).append(_Asked(place, call, rows, claim))
+            else:
+                awaited.append((place, model, claim))
+        for model, together in asked.items():
+            outcomes.update(self._answer(model, together, received_at, began))
+        for place, model, claim in awaited:
+            try:
+                outcomes[place] = self._recent.answer_to(claim)
+            except Exception as error:
+                outcomes[place] = self._refused(model, error)
+        return [outcomes[place] for place in range(len(calls))]
 
-    def _score(
-        self, call: PredictionCall, model: LoadedModel, rows: Rows, received_at: int, began: float
-    ) -> PredictionAnswer:
-        numbers, texts = rows
-        scores = model.predictor.scores_of(numbers, texts)
-        ids = new_ids(received_at, len(scores))
-        record = _record_of(call, model, rows, scores, ids, received_at)
-        self._journal.append(record, model.contract, rows=len(scores))
+    def _claim(self, call: PredictionCall, rows: Rows) -> tuple[Claim[PredictionAnswer] | None, bool]:
+        if not call.request_id:
+            return None, True
+        key = (call.identity, call.model, call.request_id)
+        return self._recent.claim(key, _payload_digest(call, rows), rows=len(rows[0]))
+
+    def _refused(self, model: LoadedModel | None, error: Exception) -> Exception:
+        if model is not None and isinstance(error, ServingError):
+            self._meter.refused(model, error, status=self._status_of(error))
+        return error
+
+    def _answer(
+        self, model: LoadedModel, together: list[_Asked], received_at: int, began: float
+    ) -> Iterator[tuple[int, Outcome]]:
+        try:
+            scores = model.predictor.scores_of(*[one.rows for one in together])
+            ids = new_ids(received_at, len(scores))
+            parts = list(_parts_of(together, scores, ids))
+            records = [_record_of(one.call, model, one.rows, *part, received_at) for one, part in parts]
+            self._journal.append_all(records, model.contract, rows=len(scores))
+        except Exception as error:
+            for one in together:
+                if one.claim is not None:
+                    self._recent.fail(one.claim, error)
+                yield one.place, self._refused(model, error)
+            return
         seconds = time.perf_counter() - began
-        self._meter.answered((model, seconds, numbers, texts, scores))
-        return _answer_of(model, texts_of(ids), scores)
+        for one, (part_scores, part_ids) in parts:
+            self._meter.answered((model, seconds, *one.rows, part_scores))
+            answer = _answer_of(model, texts_of(part_ids), part_scores)
+            if one.claim is not None:
+                self._recent.settle(one.claim, answer)
+            yield one.place, answer
+
+
+def _parts_of(together: list[_Asked], scores: Numbers, ids: bytes) -> Iterator[tuple[_Asked, tuple[Numbers, bytes]]]:
+    """Give each call its part of the scores and ids."""
+    end = 0
+    for one in together:
+        begin, end = end, end + len(one.rows[0])
+        yield one, (scores[begin:end], ids[16 * begin : 16 * end])
 
 
 def _record_of(

@@ -3,7 +3,6 @@
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -16,13 +15,16 @@ MAXIMUM_ROWS = 500_000
 T = TypeVar("T")
 
 
-@dataclass(slots=True)
-class _Entry(Generic[T]):
+@dataclass(slots=True, eq=False)
+class Claim(Generic[T]):
+    """One request id: what it was used for, and the answer once there is one."""
+
+    key: tuple[str, str, str]
     payload: bytes
     since: float
     rows: int
     answer: T | None = None
-    error: BaseException | None = None
+    error: Exception | None = None
     awaited: bool = False
 
 
@@ -33,17 +35,16 @@ class RecentAnswers(Generic[T]):
         self, *, seconds: float = MAXIMUM_AGE_SECONDS, ids: int = MAXIMUM_IDS, rows: int = MAXIMUM_ROWS
     ) -> None:
         self._seconds, self._ids, self._rows = seconds, ids, rows
-        self._entries: OrderedDict[tuple[str, str, str], _Entry[T]] = OrderedDict()
+        self._claims: OrderedDict[tuple[str, str, str], Claim[T]] = OrderedDict()
         self._n_rows = 0
         self._settled = threading.Condition()
 
-    def once(self, key: tuple[str, str, str], payload: bytes, compute: Callable[[], T], *, rows: int = 1) -> T:
-        """Return the answer given to this request id before, or compute and remember it.
+    def claim(self, key: tuple[str, str, str], payload: bytes, *, rows: int = 1) -> tuple[Claim[T], bool]:
+        """Return the claim of a request id, and whether it is new: then the caller must `settle` or `fail` it.
 
         Args:
             key: Identity, model and request id.
             payload: Digest of everything else in the request.
-            compute: Scores and journals; called again by the next retry if it fails.
             rows: Size of the answer.
 
         Raises:
@@ -51,44 +52,52 @@ class RecentAnswers(Generic[T]):
         """
         now = time.monotonic()
         with self._settled:
-            entry = self._entries.get(key)
-            if entry is not None and entry.since > now - self._seconds:
-                return self._answer_of(entry, key, payload)
-            self._make_room(now, rows)
-            entry = self._entries[key] = _Entry(payload, now, rows)
-            self._n_rows += rows
-        try:
-            answer = compute()
-        except BaseException as error:
-            with self._settled:
-                entry.error = error
-                if self._entries.get(key) is entry:
-                    self._forget(key)
-                self._settled.notify_all()
-            raise
-        entry.answer = answer
-        if entry.awaited:
-            with self._settled:
-                self._settled.notify_all()
-        return answer
-
-    def _answer_of(self, entry: _Entry[T], key: tuple[str, str, str], payload: bytes) -> T:
-        if entry.payload != payload:
+            claim = self._claims.get(key)
+            if claim is None or claim.since <= now - self._seconds:
+                self._make_room(now, rows)
+                claim = self._claims[key] = Claim(key, payload, now, rows)
+                self._n_rows += rows
+                return claim, True
+        if claim.payload != payload:
             raise RequestConflictError(f"request id {key[-1][:80]!r} was used for another payload")
-        entry.awaited = True
-        self._settled.wait_for(lambda: entry.answer is not None or entry.error is not None)
-        if entry.error is not None:
-            raise entry.error
-        assert entry.answer is not None
-        return entry.answer
+        return claim, False
+
+    def settle(self, claim: Claim[T], answer: T) -> None:
+        """Remember the answer, and tell those who wait."""
+        claim.answer = answer
+        if claim.awaited:
+            with self._settled:
+                self._settled.notify_all()
+
+    def fail(self, claim: Claim[T], error: Exception) -> None:
+        """Tell those who wait that there is no answer; the next retry begins anew."""
+        with self._settled:
+            claim.error = error
+            if self._claims.get(claim.key) is claim:
+                self._forget(claim.key)
+            self._settled.notify_all()
+
+    def answer_to(self, claim: Claim[T]) -> T:
+        """Wait for the answer of another call.
+
+        Raises:
+            Exception: That call failed.
+        """
+        with self._settled:
+            claim.awaited = True
+            self._settled.wait_for(lambda: claim.answer is not None or claim.error is not None)
+        if claim.error is not None:
+            raise claim.error
+        assert claim.answer is not None
+        return claim.answer
 
     def _make_room(self, now: float, rows: int) -> None:
-        while self._entries:
-            key, oldest = next(iter(self._entries.items()))
-            room = len(self._entries) < self._ids and self._n_rows + rows <= self._rows
+        while self._claims:
+            key, oldest = next(iter(self._claims.items()))
+            room = len(self._claims) < self._ids and self._n_rows + rows <= self._rows
             if room and oldest.since > now - self._seconds:
                 return
             self._forget(key)
 
     def _forget(self, key: tuple[str, str, str]) -> None:
-        self._n_rows -= self._entries.pop(key).rows
+        self._n_rows -= self._claims.pop(key).rows

@@ -1,7 +1,7 @@
 """Turns the methods of servicers into handlers of calls: bytes are checked and parsed, errors become statuses."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any
@@ -15,6 +15,7 @@ from serving.api.call import Call, CallCanceledError
 from serving.api.call_pools import CallPool
 from serving.api.gate import GATE_ERRORS, Gate, count_refusal
 from serving.api.grpc_status import end_of, status_name_of
+from serving.api.line import Line
 from serving.api.message_limits import UNCOUNTED_BYTES, LargeMessages, parser_of
 from serving.api.methods import MethodPolicy
 from serving.api.refusal_log import RefusalLog
@@ -31,9 +32,13 @@ from serving.security.identity import CALLER
 from serving.settings import ServingSettings
 
 _DRAINING_SECONDS = 0.25
+_MOST_TOGETHER = 32
 
 Answer = Callable[[Any, Any], Any]
 """A servicer's method: of a message, or an iterator of them, and the call as its context."""
+
+AnswerAll = Callable[[Sequence[Any], Sequence[Call]], Sequence[Message | Exception]]
+"""The same for calls that are answered together."""
 
 Begin = Callable[[Call], None]
 """What is done with a call that was let in, on the serving thread."""
@@ -53,37 +58,48 @@ class MethodHandlers:
 
     def unary(self, method: MethodDescriptor, answer: Answer, policy: MethodPolicy, pool: CallPool) -> Begin:
         """Return how calls with one request and one response begin: a thread is taken once the message is there."""
-        parse = parser_of(method.input_type)
-        small = min(policy.maximum_bytes, UNCOUNTED_BYTES)
+        handle = self._handler(method, answer, policy, pool)
+        return self._once_arrived(lambda call, content: pool.run(partial(handle, call, content)))
 
-        def handle(call: Call, content: bytes | None) -> None:
-            request = None
+    def together(
+        self, method: MethodDescriptor, answer: Answer, answer_all: AnswerAll, policy: MethodPolicy, pool: CallPool
+    ) -> Begin:
+        """Return the same for calls that one thread answers with those that wait at the same time.
+
+        No call waits for others to come. A call that names a version is answered alone: it may wait for its loading.
+        """
+        parse, handle_alone = parser_of(method.input_type), self._handler(method, answer, policy, pool)
+
+        def handle(taken: Sequence[tuple[Call, bytes | None]]) -> None:
+            requests: dict[Call, Any] = {}
+            for call, content in taken:
+                try:
+                    if not self._start(call):
+                        pool.leave(call)
+                        continue
+                    with self._room_for(content, policy):
+                        _check_deadline(call)
+                        request = parse(content)  # type: ignore[arg-type]
+                    if request.version:  # type: ignore[attr-defined]
+                        pool.run(partial(handle_alone, call, content))
+                    else:
+                        requests[call] = request
+                except Exception as error:
+                    self._refuse(error, call)
+                    pool.leave(call)
             try:
-                if not self._start(call):
-                    return
-                if content is not None and len(content) <= small:
-                    _check_deadline(call)
-                    request = parse(content)
-                    call.answer(answer(request, call).SerializeToString())
-                    return
-                with self._room_for(content, policy):
-                    _check_deadline(call)
-                    request = parse(content)  # type: ignore[arg-type]
-                    call.answer(answer(request, call).SerializeToString())
-            except Exception as error:  # the edge of the process: the table decides what the client is told
-                self._refuse(error, call, request)
-            finally:
+                outcomes = answer_all([*requests.values()], [*requests])
+            except Exception as error:
+                outcomes = [error] * len(requests)
+            for (call, request), outcome in zip(requests.items(), outcomes, strict=True):
+                if isinstance(outcome, Exception):
+                    self._refuse(outcome, call, request)
+                else:
+                    call.answer(outcome.SerializeToString())
                 pool.leave(call)
 
-        def arrived(call: Call, content: bytes | None) -> None:
-            self._calls.came(call)
-            pool.run(partial(handle, call, content))
-
-        def begin(call: Call) -> None:
-            self._calls.expect(call)
-            call.on_message(arrived)
-
-        return begin
+        line = Line(handle, pool.run, at_most=_MOST_TOGETHER)
+        return self._once_arrived(lambda call, content: line.join((call, content)))
 
     def streaming(self, method: MethodDescriptor, answer: Answer, policy: MethodPolicy, pool: CallPool) -> Begin:
         """Return how calls begin that are answered with a stream, of a message or of an iterator of them."""
@@ -130,6 +146,38 @@ class MethodHandlers:
         self._calls.tick()
         self._streams.tick()
 
+    def _handler(
+        self, method: MethodDescriptor, answer: Answer, policy: MethodPolicy, pool: CallPool
+    ) -> Callable[[Call, bytes | None], None]:
+        parse = parser_of(method.input_type)
+
+        def handle(call: Call, content: bytes | None) -> None:
+            request = None
+            try:
+                if not self._start(call):
+                    return
+                with self._room_for(content, policy):
+                    _check_deadline(call)
+                    request = parse(content)  # type: ignore[arg-type]
+                    call.answer(answer(request, call).SerializeToString())
+            except Exception as error:  # the edge of the process: the table decides what the client is told
+                self._refuse(error, call, request)
+            finally:
+                pool.leave(call)
+
+        return handle
+
+    def _once_arrived(self, take: Callable[[Call, bytes | None], None]) -> Begin:
+        def arrived(call: Call, content: bytes | None) -> None:
+            self._calls.came(call)
+            take(call, content)
+
+        def begin(call: Call) -> None:
+            self._calls.expect(call)
+            call.on_message(arrived)
+
+        return begin
+
     def _start(self, call: Call) -> bool:
         """Let this thread answer a call, unless nobody waits for it any more."""
         call.running = True
@@ -137,6 +185,7 @@ class MethodHandlers:
         return not call.canceled
 
     def _refuse(self, error: Exception, call: Call, request: Message | None = None) -> None:
+        CALLER.set(call.caller)
         if isinstance(error, GATE_ERRORS):
             count_refusal(error)
         self.refusals.note(error, method=call.method, metadata=call.metadata, request=request)

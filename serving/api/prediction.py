@@ -1,12 +1,13 @@
 """Answers `mlops.v1.PredictionService`: decode, delegate, encode."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import grpc
 
 from protos.mlops.v1 import prediction_pb2 as pb
 from protos.mlops.v1 import prediction_pb2_grpc as pb_grpc
 from serving.api import codec
+from serving.api.call import Call
 from serving.api.grpc_status import status_message_of, status_of
 from serving.api.model_info import info_of
 from serving.errors import ServingError
@@ -24,6 +25,16 @@ class PredictionServicer(pb_grpc.PredictionServiceServicer):
     def Predict(self, request: pb.PredictRequest, context: grpc.ServicerContext) -> pb.PredictResponse:  # noqa: N802
         """Score one row."""
         return codec.response_of_one(self._predictions.predict(codec.call_of_one(request, CALLER.get().name)))
+
+    def predict_together(
+        self, requests: Sequence[pb.PredictRequest], contexts: Sequence[Call]
+    ) -> list[pb.PredictResponse | Exception]:
+        """Do what `Predict` does for calls that wait at the same time."""
+        calls = [
+            codec.call_of_one(request, context.caller.name) for request, context in zip(requests, contexts, strict=True)
+        ]
+        outcomes = self._predictions.predict_together(calls)
+        return [one if isinstance(one, Exception) else codec.response_of_one(one) for one in outcomes]
 
     def PredictBatch(  # noqa: N802
         self, request: pb.PredictBatchRequest, context: grpc.ServicerContext

@@ -24,7 +24,7 @@ _SCORING_LIBRARIES = ("onnxruntime", "numpy")
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LoadedModel:
     """One version as it answers; never changed, only replaced as a whole, and freed with its last call."""
 

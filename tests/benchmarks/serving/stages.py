@@ -161,7 +161,7 @@ def _boundaries() -> list[tuple[str, Any, str]]:
         ("let the call in: token, scope, limits", Gate, "admit"),
         ("decode into matrices and check the contract", codec, "rows_of_features"),
         ("score (ONNX Runtime)", Predictor, "scores_of"),
-        ("serialize and write the record", Journal, "append"),
+        ("serialize and write the record", Journal, "append_all"),
         ("build the answer", codec, "response_of_one"),
     ]
 
