@@ -223,8 +223,9 @@ def test_messages_of_a_stream_come_in_no_faster_than_the_share_of_its_caller(tmp
 
 def test_a_request_id_of_one_caller_says_nothing_about_that_of_another():
     answers = RecentAnswers[int]()
-    assert answers.once(("alice", "toy", "1"), b"a", lambda: 1) == 1
-    assert answers.once(("bob", "toy", "1"), b"b", lambda: 2) == 2
+    answers.settle(answers.claim(("alice", "toy", "1"), b"a")[0], 1)
+    assert answers.claim(("alice", "toy", "1"), b"a")[1] is False
+    assert answers.claim(("bob", "toy", "1"), b"b")[1] is True
 
 
 def test_without_authentication_everything_is_open_and_nobody_has_a_name(tmp_path: Path):
