@@ -142,3 +142,11 @@ class CallError(ServingError):
 
 class SettingsError(ServingError):
     """A setting is wrong; the message names it and the mend."""
+
+
+def forget_frames(error: BaseException) -> None:
+    """Drop what an error that is kept as a value holds of where it was raised.
+
+    A frame that keeps the error would be kept by it: with the whole request in it, until the collector comes.
+    """
+    error.__traceback__ = error.__context__ = error.__cause__ = None

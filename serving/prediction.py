@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from protos.mlops.v1 import journal_pb2
 from serving.call_meter import CallMeter
-from serving.errors import ContractError, ServingError, Violation
+from serving.errors import ContractError, ServingError, Violation, forget_frames
 from serving.formats.contract import Contract, Numbers
 from serving.formats.texts import Texts
 from serving.identifiers import new_ids, now_us, texts_of
@@ -80,9 +80,12 @@ class Predictions:
             ServingError: It can not be answered; nothing of it is in the journal.
         """
         (outcome,) = self.predict_together([call])
-        if isinstance(outcome, Exception):
+        if isinstance(outcome, PredictionAnswer):
+            return outcome
+        try:
             raise outcome
-        return outcome
+        finally:
+            del outcome  # it holds this frame, which must not hold it
 
     def predict_together(self, calls: Sequence[PredictionCall]) -> list[Outcome]:
         """Answer calls with one run of the graph and one write to the journal for each version that they ask.
@@ -94,28 +97,38 @@ class Predictions:
         outcomes: dict[int, Outcome] = {}
         asked: dict[LoadedModel, list[_Asked]] = {}
         awaited: list[tuple[int, LoadedModel, Claim[PredictionAnswer]]] = []
-        for place, call in enumerate(calls):
-            model = None
-            try:
-                model = self._host.model(call.model, call.version)
-                rows = call.rows_of(model.contract)
-                _check_envelope(call, len(rows[0]), received_at)
-                claim, is_new = self._claim(call, rows)
-            except Exception as error:
-                outcomes[place] = self._refused(model, error)
-                continue
-            if claim is None or is_new:
-                asked.setdefault(model, []).append(_Asked(place, call, rows, claim))
-            else:
-                awaited.append((place, model, claim))
-        for model, together in asked.items():
-            outcomes.update(self._answer(model, together, received_at, began))
+        try:
+            for place, call in enumerate(calls):
+                model = None
+                try:
+                    model = self._host.model(call.model, call.version)
+                    rows = call.rows_of(model.contract)
+                    _check_envelope(call, len(rows[0]), received_at)
+                    claim, is_new = self._claim(call, rows)
+                except Exception as error:
+                    outcomes[place] = self._refused(model, error)
+                    continue
+                if claim is None or is_new:
+                    asked.setdefault(model, []).append(_Asked(place, call, rows, claim))
+                else:
+                    awaited.append((place, model, claim))
+            for model, together in asked.items():
+                outcomes.update(self._answer(model, together, received_at, began))
+        finally:
+            self._let_go(asked)
         for place, model, claim in awaited:
             try:
                 outcomes[place] = self._recent.answer_to(claim)
             except Exception as error:
                 outcomes[place] = self._refused(model, error)
         return [outcomes[place] for place in range(len(calls))]
+
+    def _let_go(self, asked: dict[LoadedModel, list[_Asked]]) -> None:
+        """Fail the claims that something unforeseen has left open: a retry would wait for them forever."""
+        for together in asked.values():
+            for one in together:
+                if one.claim is not None and not one.claim.is_settled:
+                    self._recent.fail(one.claim, RuntimeError("the first call with this request id failed"))
 
     def _claim(self, call: PredictionCall, rows: Rows) -> tuple[Claim[PredictionAnswer] | None, bool]:
         if not call.request_id:
@@ -124,8 +137,10 @@ class Predictions:
         return self._recent.claim(key, _payload_digest(call, rows), rows=len(rows[0]))
 
     def _refused(self, model: LoadedModel | None, error: Exception) -> Exception:
-        if model is not None and isinstance(error, ServingError):
-            self._meter.refused(model, error, status=self._status_of(error))
+        if isinstance(error, ServingError):
+            forget_frames(error)
+            if model is not None:
+                self._meter.refused(model, error, status=self._status_of(error))
         return error
 
     def _answer(
@@ -138,6 +153,10 @@ class Predictions:
             records = [_record_of(one.call, model, one.rows, *part, received_at) for one, part in parts]
             self._journal.append_all(records, model.contract, rows=len(scores))
         except Exception as error:
+            if len(together) > 1 and not isinstance(error, ServingError):  # one row's fault: whose?
+                for one in together:
+                    yield from self._answer(model, [one], received_at, began)
+                return
             for one in together:
                 if one.claim is not None:
                     self._recent.fail(one.claim, error)
@@ -145,10 +164,10 @@ class Predictions:
             return
         seconds = time.perf_counter() - began
         for one, (part_scores, part_ids) in parts:
-            self._meter.answered((model, seconds, *one.rows, part_scores))
             answer = _answer_of(model, texts_of(part_ids), part_scores)
             if one.claim is not None:
                 self._recent.settle(one.claim, answer)
+            self._meter.answered((model, seconds, *one.rows, part_scores))
             yield one.place, answer
 
 

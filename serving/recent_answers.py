@@ -27,6 +27,11 @@ class Claim(Generic[T]):
     error: Exception | None = None
     awaited: bool = False
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether those who wait can go on."""
+        return self.answer is not None or self.error is not None
+
 
 class RecentAnswers(Generic[T]):
     """Answers of the last five minutes by (identity, model, request id), bounded in ids and in rows."""
@@ -85,7 +90,7 @@ class RecentAnswers(Generic[T]):
         """
         with self._settled:
             claim.awaited = True
-            self._settled.wait_for(lambda: claim.answer is not None or claim.error is not None)
+            self._settled.wait_for(lambda: claim.is_settled)
         if claim.error is not None:
             raise claim.error
         assert claim.answer is not None

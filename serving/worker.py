@@ -149,7 +149,7 @@ def main() -> int:
     try:
         worker = Worker(settings)
         worker.start()
-    except (ServingError, RuntimeError) as error:  # grpcio raises RuntimeError for a port that it can not bind
+    except (ServingError, RuntimeError) as error:  # RuntimeError: the port can not be bound
         _log.error("%s", error)
         return 1
     worker.watch(stopping)

@@ -51,7 +51,7 @@ class Call:
 
     def __init__(self, event: Any) -> None:
         self._core = event.call
-        self._deadline: float | None = event.call_details.deadline
+        self._deadline: float = event.call_details.deadline
         self.method: str = event.call_details.method.decode(errors="replace")
         self.metadata: Metadata = event.invocation_metadata
         self.caller: Identity = UNKNOWN
@@ -92,22 +92,20 @@ class Call:
 
     def answer(self, message: bytes) -> None:
         """Send the only message, and the end."""
-        self._core.start_server_batch(
-            (*self._head(), cygrpc.SendMessageOperation(message, _NO_FLAGS), _tail(self._status)), _nothing
-        )
+        self._finish((*self._head(), cygrpc.SendMessageOperation(message, _NO_FLAGS), _tail(self._status)))
 
     def end(self, status: CallStatus | None = None) -> None:
         """Send the end."""
         watched = () if self._opened else (cygrpc.ReceiveCloseOnServerOperation(_NO_FLAGS),)
-        self._core.start_server_batch((*self._head(), *watched, _tail(status or self._status)), _nothing)
+        self._finish((*self._head(), *watched, _tail(status or self._status)))
 
     def cancel(self) -> None:
         """End it without a status of our own; the client sees CANCELLED."""
         self._core.cancel()
 
-    def time_remaining(self) -> float | None:
-        """Return the seconds until the deadline, at least 0; None without one."""
-        return None if self._deadline is None else max(0.0, self._deadline - time.time())
+    def time_remaining(self) -> float:
+        """Return the seconds until the deadline, at least 0; very many without one."""
+        return max(0.0, self._deadline - time.time())
 
     def is_active(self) -> bool:
         """Return whether somebody waits for the answer."""
@@ -143,8 +141,13 @@ class Call:
 
     def _outcome_of(self, operations: tuple[Any, ...]) -> Any:
         outcome: SimpleQueue[Any] = SimpleQueue()
-        self._core.start_server_batch(operations, outcome.put)
+        if self._core.start_server_batch(operations, outcome.put):
+            raise CallCanceledError
         return outcome.get()
+
+    def _finish(self, operations: tuple[Any, ...]) -> None:
+        if self._core.start_server_batch(operations, _nothing):  # the core takes none of it
+            self._core.cancel()
 
     def _head(self) -> tuple[Any, ...]:
         if self._started:

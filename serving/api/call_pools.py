@@ -38,13 +38,18 @@ class CallPool:
         """Whether the next call must be refused; asked by the one thread that also lets calls in."""
         return len(self._calls) >= self._places
 
+    @property
+    def has_work(self) -> bool:
+        """Whether work waits for a thread."""
+        return not self._work.empty()
+
     def enter(self, call: Call) -> None:
         """Give a call a place."""
         self._calls.add(call)
         if len(self._threads) < min(self._most_threads, len(self._calls)):
             thread = threading.Thread(target=self._serve, name=f"{self._name}-{len(self._threads)}", daemon=True)
-            self._threads.append(thread)
             thread.start()
+            self._threads.append(thread)
 
     def leave(self, call: Call) -> None:
         """Take its place back, if it still has one."""
@@ -67,8 +72,8 @@ class CallPool:
         while (work := self._work.get()) is not None:
             try:
                 work()
-            except Exception:  # the edge of a thread that further calls depend on
-                _log.exception("a call failed outside of its handler")
+            except BaseException:  # libraries in Rust panic with one; further calls depend on this thread
+                _log.exception("a call's work failed")
             del work  # it holds its call
 
 

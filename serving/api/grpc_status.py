@@ -74,22 +74,22 @@ _MAXIMUM_MESSAGE = 1000
 _MAXIMUM_DETAILS = 4000
 
 
-def status_of(error: Exception) -> grpc.StatusCode:
+def status_of(error: BaseException) -> grpc.StatusCode:
     """Return the status that a client gets for an error."""
     return next((STATUS_OF_ERROR[kind] for kind in type(error).__mro__ if kind in STATUS_OF_ERROR), _INTERNAL)
 
 
-def status_name_of(error: Exception) -> str:
+def status_name_of(error: BaseException) -> str:
     """Return its name, as metrics show it."""
     return status_of(error).name
 
 
-def end_of(error: Exception) -> CallStatus:
+def end_of(error: BaseException) -> CallStatus:
     """Return what the client of a call is told about an error; what is not foreseen is not told."""
     return _UNFORESEEN if status_of(error) is _INTERNAL else rich_status_of(error)
 
 
-def rich_status_of(error: Exception) -> CallStatus:
+def rich_status_of(error: BaseException) -> CallStatus:
     """Return status, text, details and trailers of a foreseen error."""
     rich = rpc_status.to_status(status_message_of(error))
     trailers = rich.trailing_metadata
@@ -98,7 +98,7 @@ def rich_status_of(error: Exception) -> CallStatus:
     return CallStatus(rich.code, rich.details, trailers)
 
 
-def status_message_of(error: Exception) -> status_pb2.Status:
+def status_message_of(error: BaseException) -> status_pb2.Status:
     """Return the status, text and details of an error as a message."""
     status = status_pb2.Status(code=status_of(error).value[0], message=_shortened(str(error)))
     status.details.add().Pack(error_details_pb2.ErrorInfo(reason=type(error).__name__, domain=ERROR_DOMAIN))

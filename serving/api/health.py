@@ -16,6 +16,7 @@ class HealthServicer(health.HealthServicer):  # type: ignore[misc]  # the librar
     def __init__(self) -> None:
         super().__init__(experimental_non_blocking=False)
         self._watches: set[Any] = set()
+        self._ending = False
         self.report("", is_healthy=False)
 
     def report(self, name: str, *, is_healthy: bool) -> None:
@@ -29,11 +30,12 @@ class HealthServicer(health.HealthServicer):  # type: ignore[misc]  # the librar
         """Send the health now and at every change."""
         watch = super().Watch(request, context, send_response_callback)
         self._watches.add(watch)
-        if not context.add_callback(lambda: self._watches.discard(watch)):
-            watch.close()  # nobody will call back
+        if not context.add_callback(lambda: self._watches.discard(watch)) or self._ending:
+            watch.close()  # nobody will do it later
         return watch
 
     def end_watches(self) -> None:
         """End all watches after what was reported: the server waits for its calls, and a watch has no end."""
+        self._ending = True
         for watch in list(self._watches):
             watch.close()

@@ -26,6 +26,7 @@ from serving.errors import (
     DrainingError,
     MessageLimitError,
     Violation,
+    forget_frames,
 )
 from serving.security.audit import AuditLog
 from serving.security.identity import CALLER
@@ -37,7 +38,7 @@ _MOST_TOGETHER = 32
 Answer = Callable[[Any, Any], Any]
 """A servicer's method: of a message, or an iterator of them, and the call as its context."""
 
-AnswerAll = Callable[[Sequence[Any], Sequence[Call]], Sequence[Message | Exception]]
+AnswerAll = Callable[[Sequence[Any], Sequence[Call]], Sequence[Message | BaseException]]
 """The same for calls that are answered together."""
 
 Begin = Callable[[Call], None]
@@ -77,28 +78,22 @@ class MethodHandlers:
                     if not self._start(call):
                         pool.leave(call)
                         continue
-                    with self._room_for(content, policy):
-                        _check_deadline(call)
-                        request = parse(content)  # type: ignore[arg-type]
+                    request = self._request_in(call, content, parse, policy)
                     if request.version:  # type: ignore[attr-defined]
+                        call.running = False
                         pool.run(partial(handle_alone, call, content))
                     else:
                         requests[call] = request
-                except Exception as error:
-                    self._refuse(error, call)
-                    pool.leave(call)
+                except BaseException as error:
+                    self._finish(call, error, pool)
             try:
                 outcomes = answer_all([*requests.values()], [*requests])
-            except Exception as error:
-                outcomes = [error] * len(requests)
+            except BaseException as error:
+                outcomes = [error for _ in requests]
             for (call, request), outcome in zip(requests.items(), outcomes, strict=True):
-                if isinstance(outcome, Exception):
-                    self._refuse(outcome, call, request)
-                else:
-                    call.answer(outcome.SerializeToString())
-                pool.leave(call)
+                self._finish(call, outcome, pool, request)
 
-        line = Line(handle, pool.run, at_most=_MOST_TOGETHER)
+        line = Line(handle, pool, at_most=_MOST_TOGETHER)
         return self._once_arrived(lambda call, content: line.join((call, content)))
 
     def streaming(self, method: MethodDescriptor, answer: Answer, policy: MethodPolicy, pool: CallPool) -> Begin:
@@ -129,7 +124,7 @@ class MethodHandlers:
                 call.end()
             except CallCanceledError:  # nobody is there to be told
                 pass
-            except Exception as error:
+            except BaseException as error:
                 self._refuse(error, call)
             finally:
                 pool.leave(call)
@@ -152,18 +147,18 @@ class MethodHandlers:
         parse = parser_of(method.input_type)
 
         def handle(call: Call, content: bytes | None) -> None:
-            request = None
+            request: Message | None = None
             try:
                 if not self._start(call):
+                    pool.leave(call)
                     return
                 with self._room_for(content, policy):
                     _check_deadline(call)
                     request = parse(content)  # type: ignore[arg-type]
-                    call.answer(answer(request, call).SerializeToString())
-            except Exception as error:  # the edge of the process: the table decides what the client is told
-                self._refuse(error, call, request)
-            finally:
-                pool.leave(call)
+                    outcome: Message | BaseException = answer(request, call)
+            except BaseException as error:  # the edge of the process: the table decides what the client is told
+                outcome = error
+            self._finish(call, outcome, pool, request)
 
         return handle
 
@@ -184,12 +179,35 @@ class MethodHandlers:
         CALLER.set(call.caller)
         return not call.canceled
 
-    def _refuse(self, error: Exception, call: Call, request: Message | None = None) -> None:
+    def _request_in(
+        self, call: Call, content: bytes | None, parse: Callable[[bytes], Message], policy: MethodPolicy
+    ) -> Message:
+        with self._room_for(content, policy):
+            _check_deadline(call)
+            return parse(content)  # type: ignore[arg-type]
+
+    def _finish(
+        self, call: Call, outcome: Message | BaseException, pool: CallPool, request: Message | None = None
+    ) -> None:
+        """Send an answer or a refusal, and leave the pool, whatever happens."""
+        try:
+            if isinstance(outcome, BaseException):
+                self._refuse(outcome, call, request)
+            else:
+                call.answer(outcome.SerializeToString())
+        except BaseException:
+            _log.exception("a call could not be answered")
+            call.cancel()
+        finally:
+            pool.leave(call)
+
+    def _refuse(self, error: BaseException, call: Call, request: Message | None = None) -> None:
         CALLER.set(call.caller)
         if isinstance(error, GATE_ERRORS):
             count_refusal(error)
         self.refusals.note(error, method=call.method, metadata=call.metadata, request=request)
         call.end(end_of(error))
+        forget_frames(error)
 
     def _room_for(self, content: bytes | None, policy: MethodPolicy) -> AbstractContextManager[None]:
         if content is None:

@@ -33,7 +33,7 @@ class RefusalLog:
         self._guard = threading.Lock()
 
     def note(
-        self, error: Exception, *, method: str, metadata: Iterable[tuple[str, str | bytes]], request: object = None
+        self, error: BaseException, *, method: str, metadata: Iterable[tuple[str, str | bytes]], request: object = None
     ) -> None:
         """Log one call.
 

@@ -9,7 +9,7 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from serving.api.call import Call
 from serving.api.call_pools import CallPool
 from serving.api.gate import Gate, count_refusal
-from serving.api.grpc_status import UNIMPLEMENTED, CallStatus, rich_status_of, status_name_of
+from serving.api.grpc_status import UNIMPLEMENTED, CallStatus, end_of, rich_status_of, status_name_of
 from serving.api.method_handlers import Begin, MethodHandlers, audited
 from serving.api.methods import METHODS, MethodPolicy, PoolName
 from serving.errors import AuditError, OverloadError, ServingError
@@ -72,12 +72,16 @@ class Services:
             return
         try:
             call.caller = self._gate.admit(served.policy, call.metadata)
-        except ServingError as error:
-            self._refuse(served, call, error, rich_status_of(error))
+        except Exception as error:  # what is not foreseen must not leave the client waiting either
+            self._refuse(served, call, error, end_of(error))
             return
-        served.pool.enter(call)
-        call.open(served.canceled)
-        served.begin(call)
+        try:
+            served.pool.enter(call)
+            call.open(served.canceled)
+            served.begin(call)
+        except Exception:
+            served.pool.leave(call)
+            raise
 
     def _begin(
         self, name: str, method: MethodDescriptor, servicer: object, policy: MethodPolicy, pool: CallPool
@@ -91,8 +95,9 @@ class Services:
             answer = audited(answer, name, self._audit_log)
         return self._handlers.unary(method, answer, policy, pool)
 
-    def _refuse(self, served: _Served, call: Call, error: ServingError, status: CallStatus) -> None:
-        count_refusal(error)
+    def _refuse(self, served: _Served, call: Call, error: Exception, status: CallStatus) -> None:
+        if isinstance(error, ServingError):
+            count_refusal(error)
         self._handlers.refusals.note(error, method=served.name, metadata=call.metadata)
         if served.policy.audited:
             try:

@@ -40,7 +40,7 @@ class Transport:
         self._guard = threading.Lock()
         self._stopping = False
         self._calls_over = threading.Event()
-        self._grace = threading.Timer(0, self._cancel_all)
+        self._grace: threading.Timer | None = None
 
     def open(self, address: str, credentials: grpc.ServerCredentials | None) -> int:
         """Listen; returns the port.
@@ -65,16 +65,20 @@ class Transport:
     def stop(self, grace_seconds: float) -> None:
         """Take no more calls; those that were taken have so long to end."""
         with self._guard:
+            if self._stopping:
+                return
             self._stopping = True
             self._core.shutdown(self._queue, lambda _event: self._calls_over.set())
-        self._grace = threading.Timer(grace_seconds, self._cancel_all)
+        self._grace = threading.Timer(grace_seconds, self._core.cancel_all_calls)
         self._grace.daemon = True
         self._grace.start()
 
     def wait(self) -> None:
         """Return when all calls have ended."""
         self._calls_over.wait()
-        self._grace.cancel()
+        if self._grace is not None:
+            self._grace.cancel()
+            self._grace.join()
 
     def close(self) -> None:
         """Free what the core holds; for when no pool answers a call any more."""
@@ -89,7 +93,7 @@ class Transport:
                 return
             try:
                 event.tag(event)
-            except Exception:  # the edge of the thread that all calls depend on
+            except BaseException:  # libraries in Rust panic with one; all calls depend on this thread
                 _log.exception("a call failed in the transport")
             del event  # it holds its call, which ends for the core when nobody does
 
@@ -97,8 +101,11 @@ class Transport:
         with self._guard:
             if not self._stopping:
                 self._core.request_call(self._queue, self._queue, self._expected)
-        if event.success:  # type: ignore[attr-defined]  # else there is none: the server stops
-            self._arrived(Call(event))
-
-    def _cancel_all(self) -> None:
-        self._core.cancel_all_calls()
+        if not event.success:  # type: ignore[attr-defined]  # there is none: the server stops
+            return
+        call = Call(event)
+        try:
+            self._arrived(call)
+        except BaseException:
+            call.cancel()  # its client would wait forever
+            raise

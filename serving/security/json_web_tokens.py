@@ -137,5 +137,7 @@ def _identity_of(claims: Mapping[str, Any]) -> Identity:
     if not (subject and subject.isprintable() and len(subject) <= _MAXIMUM_SUBJECT):
         raise UnauthenticatedError("the token's subject is not possible")
     scopes = claims.get("scope", claims.get("scp", ""))
+    if not isinstance(scopes, str | list):
+        raise UnauthenticatedError("the token's scopes are neither a text nor a list")
     words = scopes.split() if isinstance(scopes, str) else [str(word) for word in scopes]
     return Identity(f"jwt:{subject}", granted(words), float(claims["exp"]) + _LEEWAY_SECONDS)

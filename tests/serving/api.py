@@ -15,7 +15,7 @@ from protos.inference import open_inference_pb2
 from protos.mlops.v1 import control_pb2, feedback_pb2, prediction_pb2
 from serving.api.health import HealthServicer
 from serving.api.server import ApiServer
-from serving.security.identity import CALLER, GRANTED_SCOPES
+from serving.security.identity import GRANTED_SCOPES
 from serving.security.tokens import create_token
 from serving.settings import load_settings
 
@@ -51,10 +51,13 @@ class Servicers:
         self.retrained: list[str] = []
 
     def Predict(self, request, context):  # noqa: N802
-        self.callers.append(CALLER.get().name)
+        self.callers.append(context.caller.name)
         self.entered.release()
         assert self.gate.wait(30)
         return prediction_pb2.PredictResponse(label=request.model)
+
+    def predict_together(self, requests, contexts):
+        return [self.Predict(request, context) for request, context in zip(requests, contexts, strict=True)]
 
     def PredictBatch(self, request, context):  # noqa: N802
         return prediction_pb2.PredictBatchResponse(labels=[request.model])

@@ -209,3 +209,9 @@ def test_calls_with_jwts_are_answered_until_the_key_has_gone(tmp_path: Path, key
         assert api.servicers.callers == ["jwt:alice"]
         keys.write_text(Provider("k2").keys())
         eventually(lambda: api.status(PREDICT, token=token) is grpc.StatusCode.UNAUTHENTICATED, what="rotation")
+
+
+@pytest.mark.parametrize("scope", [None, 5, {"predict": True}])
+def test_scopes_of_another_kind_are_refused(verifier: JwtVerifier, provider: Provider, scope):
+    with pytest.raises(UnauthenticatedError, match="neither a text nor a list"):
+        verifier.identify(provider.token(scope=scope))

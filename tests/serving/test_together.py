@@ -1,6 +1,8 @@
 """Calls that wait at the same time are answered together, and no call minds the others."""
 
+import gc
 import threading
+import weakref
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -9,6 +11,7 @@ import pytest
 
 from protos.mlops.v1 import prediction_pb2
 from serving.api import codec
+from serving.api.call_pools import CallPool
 from serving.api.grpc_status import status_name_of
 from serving.api.line import Line
 from serving.call_meter import CallMeter
@@ -16,6 +19,7 @@ from serving.client import Client
 from serving.errors import ContractError, JournalError, ModelNotFoundError, RequestConflictError
 from serving.journal.append import Journal
 from serving.prediction import PredictionAnswer, PredictionCall, Predictions
+from serving.scoring.predictor import Predictor
 from tests.serving.harness import eventually
 from tests.serving.hosts import host_of
 from tests.serving.toy import MODEL, ROW, promote, score_of
@@ -86,7 +90,16 @@ def test_many_callers_at_once_get_the_answers_to_their_own_rows(client: Client):
     assert [answer.probability for answer in answers] == pytest.approx(expected, abs=1e-6)
 
 
-def test_a_line_gives_all_that_waits_to_one_worker_in_its_order():
+@pytest.fixture
+def pool() -> Iterator[CallPool]:
+    pool = CallPool("line", threads=4, queue=0)
+    for _ in range(4):
+        pool.enter(object())
+    yield pool
+    assert pool.close(10)
+
+
+def test_a_line_gives_all_that_waits_to_one_worker_in_its_order(pool: CallPool):
     taken, entered, leave = [], threading.Event(), threading.Event()
 
     def work_on(some: list[int]) -> None:
@@ -94,17 +107,17 @@ def test_a_line_gives_all_that_waits_to_one_worker_in_its_order():
         assert leave.wait(10)
         taken.append(list(some))
 
-    with ThreadPoolExecutor(4) as pool:
-        line = Line(work_on, pool.submit, at_most=3)
-        line.join(0)
-        assert entered.wait(10)
-        for one in range(1, 6):
-            line.join(one)
-        leave.set()
+    line = Line(work_on, pool, at_most=3)
+    line.join(0)
+    assert entered.wait(10)
+    for one in range(1, 6):
+        line.join(one)
+    leave.set()
+    eventually(lambda: len(taken) == 3, what="the line")
     assert taken == [[0], [1, 2, 3], [4, 5]]
 
 
-def test_a_line_goes_on_behind_what_fails(caplog):
+def test_a_line_goes_on_behind_what_fails(pool: CallPool, caplog):
     taken = []
 
     def work_on(some: list[int]) -> None:
@@ -112,24 +125,61 @@ def test_a_line_goes_on_behind_what_fails(caplog):
             raise ZeroDivisionError
         taken.extend(some)
 
-    with ThreadPoolExecutor(4) as pool:
-        line = Line(work_on, pool.submit, at_most=1)
-        for one in range(3):
-            line.join(one)
-        eventually(lambda: len(taken) == 2, what="the others")
+    line = Line(work_on, pool, at_most=1)
+    for one in range(3):
+        line.join(one)
+    eventually(lambda: len(taken) == 2, what="the others")
     assert taken == [1, 2]
-    assert "1 calls failed outside of their handler" in caplog.text
+    assert "the work of 1 calls failed" in caplog.text
 
 
-def test_nobody_is_forgotten_when_many_join():
+def test_nobody_is_forgotten_when_many_join(pool: CallPool):
     taken, guard = [], threading.Lock()
 
     def work_on(some: list[int]) -> None:
         with guard:
             taken.extend(some)
 
-    with ThreadPoolExecutor(4) as workers, ThreadPoolExecutor(8) as callers:
-        line = Line(work_on, workers.submit, at_most=7)
+    line = Line(work_on, pool, at_most=7)
+    with ThreadPoolExecutor(8) as callers:
         list(callers.map(line.join, range(20_000)))
-        eventually(lambda: len(taken) == 20_000, what="all")
+    eventually(lambda: len(taken) == 20_000, what="all")
     assert sorted(taken) == list(range(20_000))
+
+
+def test_a_line_that_never_ends_lets_other_work_of_its_pool_pass():
+    pool, others = CallPool("one thread", threads=1, queue=0), threading.Event()
+    pool.enter(object())
+    line = Line(lambda some: line.join(0) if not others.is_set() else None, pool, at_most=1)
+    line.join(0)
+    pool.run(others.set)
+    assert others.wait(10)
+    assert pool.close(10)
+
+
+def test_a_row_that_breaks_the_graph_spoils_nobody_elses_answer(predictions: Predictions, monkeypatch):
+    def scores_of(predictor, *calls):
+        if any(numbers[0][0] == 13.0 for numbers, _ in calls):
+            raise ZeroDivisionError
+        return original(predictor, *calls)
+
+    original = Predictor.scores_of
+    monkeypatch.setattr(Predictor, "scores_of", scores_of)
+    calls = [call_of(ROW | {"distance": distance}, request_id=str(distance)) for distance in (12.0, 13.0, 14.0)]
+    for _ in range(2):
+        kinds = [type(outcome) for outcome in predictions.predict_together(calls)]
+        assert kinds == [PredictionAnswer, ZeroDivisionError, PredictionAnswer]
+
+
+def test_a_refused_call_is_gone_without_the_collector(predictions: Predictions):
+    gc.collect()
+    gc.disable()
+    try:
+        wrong = call_of({"distance": 1.0})
+        gone = weakref.ref(wrong.rows_of)
+        with pytest.raises(ContractError):
+            predictions.predict(wrong)
+        del wrong
+        assert gone() is None
+    finally:
+        gc.enable()

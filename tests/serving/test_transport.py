@@ -7,9 +7,12 @@ from functools import partial
 
 import grpc
 import pytest
+from grpc_health.v1 import health_pb2
 
 from serving.api.call import Call
+from serving.api.gate import Gate
 from serving.api.grpc_status import CallStatus
+from serving.api.health import HealthServicer
 from serving.api.transport import Transport
 from tests.serving.api import PREDICT, RunningApi, running_api
 from tests.serving.harness import eventually
@@ -70,7 +73,7 @@ def test_a_call_that_fails_at_its_arrival_leaves_the_others_alone(caplog):
     calls = Calls()
     with running_transport(calls) as (_, channel):
         calls.next = fail
-        assert status_of(channel, timeout=0.3) is grpc.StatusCode.DEADLINE_EXCEEDED
+        assert status_of(channel, timeout=10) is grpc.StatusCode.CANCELLED
         calls.next = calls.answer
         assert channel.unary_unary(METHOD)(b"hello", timeout=10) == b"hello"
     assert "a call failed in the transport" in caplog.text
@@ -128,3 +131,27 @@ def test_the_end_comes_when_its_time_is_over_though_a_servicer_is_not_done(tmp_p
 def end(api: RunningApi) -> None:
     api.server.refuse_new_calls(0.2)
     api.server.wait()
+
+
+def test_an_unforeseen_error_at_the_gate_is_told_and_takes_no_place(tmp_path, monkeypatch):
+    def fail(*arguments: object) -> None:
+        raise ZeroDivisionError
+
+    with running_api(tmp_path) as api:
+        monkeypatch.setattr(Gate, "admit", fail)
+        assert api.status(PREDICT, ROW_REQUEST) is grpc.StatusCode.INTERNAL
+        monkeypatch.undo()
+        assert api.status(PREDICT, ROW_REQUEST) is grpc.StatusCode.OK
+        eventually(lambda: api.pools["scoring"].calls == 0, what="freeing")
+
+
+def test_a_watch_that_begins_while_the_server_ends_its_watches_ends_too():
+    servicer, calls = HealthServicer(), Calls()
+    calls.next = lambda call: call.open(lambda call: None)
+    with running_transport(calls) as (_, channel):
+        held = channel.unary_unary(METHOD).future(b"x", timeout=10)
+        eventually(lambda: calls.arrived, what="a call")
+        servicer.end_watches()
+        watch = servicer.Watch(health_pb2.HealthCheckRequest(), calls.arrived[0])
+        assert [answer.status for answer in watch] == [health_pb2.HealthCheckResponse.NOT_SERVING]
+        assert held.cancel()

@@ -68,7 +68,7 @@ def _on_our_transport(answer_all: AnswerAll, settings: ServingSettings) -> int:
             call.answer(answer)
             pool.leave(call)
 
-    line = Line(handle, pool.run, at_most=_TOGETHER)
+    line = Line(handle, pool, at_most=_TOGETHER)
 
     def arrived(call: Call) -> None:
         pool.enter(call)
