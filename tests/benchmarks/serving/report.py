@@ -70,7 +70,7 @@ def _stages(parts: Parts) -> str:
         transport, ours = (summary_of(rounds, server, "single_16")["cpu_us"] for server in ("transport", "ours"))
         rest = ours - transport - stages["total in the worker"]
         rows.append(("the transport's CPU", f"{transport:.1f}"))
-        rows.append(("the rest: cold caches, hand-over of the interpreter, shipper, supervisor", f"{rest:.1f}"))
+        rows.append(("the rest: cold caches, threads, shipper; less what rows save together", f"{rest:.1f}"))
         rows.append(("our CPU, concurrency 16", f"{ours:.1f}"))
     return page.table(("what one row is made of", "µs"), rows)
 
