@@ -1,6 +1,8 @@
 """Fixtures shared by all tests: a small model of two features, and homes that vanish."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from multiprocessing import resource_tracker
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +19,14 @@ from mlops_assets.spec import (
     TrainingPolicy,
     WindowPolicy,
 )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_process_outlives_the_tests() -> Iterator[None]:
+    """Wait for the helper process of `multiprocessing`, which else ends a moment after this one."""
+    yield
+    resource_tracker._resource_tracker._stop()
+
 
 ANCHOR = datetime(2024, 1, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
