@@ -102,7 +102,7 @@ def server_options(settings: ServingSettings) -> list[tuple[str, int]]:
         ("grpc.max_receive_message_length", settings.maximum_message_bytes),
         ("grpc.max_send_message_length", settings.maximum_message_bytes),
         ("grpc.compression_enabled_algorithms_bitset", _ONLY_UNCOMPRESSED),
-        # A flood that the gate can not even refuse in time: gRPC's core cancels it, at a tenth of an answer's cost.
+        # A flood that the gate can not even refuse in time: gRPC's core cancels it.
         ("grpc.server.max_pending_requests", _MAXIMUM_UNSEEN),
         ("grpc.server.max_pending_requests_hard_limit", _MAXIMUM_UNSEEN),
         ("grpc.keepalive_time_ms", 60_000),
