@@ -107,10 +107,6 @@ class Call:
         """Return the seconds until the deadline, at least 0; very many without one."""
         return max(0.0, self._deadline - time.time())
 
-    def is_active(self) -> bool:
-        """Return whether somebody waits for the answer."""
-        return not self.canceled
-
     def add_callback(self, callback: Callable[[], object]) -> bool:
         """Have this called when the call is over; False: it is over already, and this may never be called."""
         self._callbacks.append(callback)
@@ -119,10 +115,6 @@ class Call:
     def set_code(self, code: grpc.StatusCode) -> None:
         """Let the call end with another status than OK."""
         self._status = CallStatus(code)
-
-    def invocation_metadata(self) -> Metadata:
-        """Return what the client sent before its messages."""
-        return self.metadata
 
     def peer(self) -> str:
         """Return the client's address."""

@@ -21,10 +21,12 @@ class MethodPolicy:
     maximum_bytes: int
     """Of one request message; the limit of the transport holds as well."""
     audited: bool = False
+    together: str = ""
+    """The servicer's method that answers many calls at once, where there is one."""
 
 
 METHODS: dict[str, MethodPolicy] = {
-    "/mlops.v1.PredictionService/Predict": MethodPolicy("predict", "scoring", 256 * _KIB),
+    "/mlops.v1.PredictionService/Predict": MethodPolicy("predict", "scoring", 256 * _KIB, together="predict_together"),
     "/mlops.v1.PredictionService/PredictBatch": MethodPolicy("predict", "scoring", 4096 * _KIB),
     "/mlops.v1.PredictionService/PredictStream": MethodPolicy("predict", "streams", 256 * _KIB),
     "/mlops.v1.PredictionService/GetModelInfo": MethodPolicy("predict", "scoring", 4 * _KIB),

@@ -26,7 +26,7 @@ _ONLY_UNCOMPRESSED = 1
 """Bit set of gRPC's compression algorithms: a small compressed request could become a large one."""
 
 _MAXIMUM_UNSEEN = 4096
-"""Calls that have arrived and that the gate has not seen yet; at 20,000 refusals a second this is 0.2 s of waiting."""
+"""Calls that have arrived and that the gate has not seen yet."""
 
 
 class ApiServer:

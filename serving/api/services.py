@@ -19,9 +19,6 @@ from serving.security.identity import CALLER, UNKNOWN
 # Spread, so that clients which were sent away together do not come back together.
 _PUSHBACKS_SECONDS = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4)
 
-_TOGETHER = {"/mlops.v1.PredictionService/Predict": "predict_together"}
-"""Servicers' methods that answer many calls of a method of the API at once."""
-
 _log = logging.getLogger(__name__)
 
 
@@ -89,8 +86,8 @@ class Services:
         answer = getattr(servicer, method.name)
         if method.server_streaming:
             return self._handlers.streaming(method, answer, policy, pool)
-        if answer_all := getattr(servicer, _TOGETHER.get(name, ""), None):
-            return self._handlers.together(method, answer, answer_all, policy, pool)
+        if policy.together:
+            return self._handlers.together(method, answer, getattr(servicer, policy.together), policy, pool)
         if policy.audited:
             answer = audited(answer, name, self._audit_log)
         return self._handlers.unary(method, answer, policy, pool)
