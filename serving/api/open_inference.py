@@ -95,12 +95,11 @@ class OpenInferenceServicer(pb_grpc.GRPCInferenceServiceServicer):
 
     def _statistics(self, name: str, version: str) -> list[pb.ModelStatistics]:
         """Return the version in production first, then those that answered before, or only the one asked for."""
-        answering = self._host.model(name).version
-        counted = {answering: VersionStatistics()} | version_statistics(self._metrics_folder, name)
-        if version and version not in counted:
-            raise ModelNotFoundError(f"no version {version[:80]!r} of {name} has answered here")
-        chosen = [version] if version else counted
-        return [tensor_metadata.statistics_of(name, each, counted[each]) for each in chosen]
+        counted = version_statistics(self._metrics_folder, name)
+        if version not in counted:  # may answer without having been called; production ("") is told first
+            counted = {self._host.model(name, version).version: VersionStatistics()} | counted
+        told = [version] if version else counted
+        return [tensor_metadata.statistics_of(name, each, counted[each]) for each in told]
 
 
 def _server_version() -> str:

@@ -166,10 +166,11 @@ def test_statistics_of_all_models_are_zero_before_the_first_call(new_server: Cal
         (counts,) = stub.ModelStatistics(pb.ModelStatisticsRequest()).model_stats
         assert (counts.name, counts.version, counts.inference_count) == (MODEL, "1", 0)
         promote(server.store, 2)
-        second = pb.ModelReadyRequest(name=MODEL, version="2")
-        eventually(lambda: stub.ModelReady(second).ready, what="the swap")
-        stub.ModelInfer(typed())
+        every = pb.ModelStatisticsRequest(name=MODEL)
+        eventually(lambda: stub.ModelStatistics(every).model_stats[0].version == "2", what="the swap")
         asked = pb.ModelStatisticsRequest(name=MODEL, version="2")
+        assert stub.ModelStatistics(asked).model_stats[0].inference_count == 0
+        stub.ModelInfer(typed())
         eventually(lambda: stub.ModelStatistics(asked).model_stats[0].inference_count == N_ROWS, what="the count")
 
 
