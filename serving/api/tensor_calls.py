@@ -173,6 +173,7 @@ def _taken(columns: dict[str, Column], name: str, datatype: str, found: list[Vio
     return values
 
 
+@np.errstate(invalid="ignore")  # a signaling NaN is missing like any other
 def _fill(matrix: NDArray[Any], names: list[str], columns: dict[str, Column], found: list[Violation]) -> None:
     unread = {violation.field for violation in found}
     holds_texts = matrix.dtype == object

@@ -187,6 +187,7 @@ class Contract:
             None if f.open else frozenset((*f.categories, "") if f.nullable else f.categories) for f in self.texts
         )
 
+    @np.errstate(invalid="ignore")  # a signaling NaN is missing like any other
     def _number_violations(self, numbers: Numbers) -> list[Violation]:
         lowest, highest = self._bounds
         missing = np.isnan(numbers)

@@ -70,7 +70,8 @@ class Encoding:
             return np.array([self._feature_row(numbers[0].tolist(), texts)], dtype=np.float32)
         n_kept = len(self.numbers)
         features = np.empty((len(numbers), self.width), dtype=np.float32)
-        features[:, :n_kept] = numbers if n_kept == numbers.shape[1] else numbers[:, self.numbers]
+        with np.errstate(invalid="ignore"):  # a signaling NaN is missing like any other
+            features[:, :n_kept] = numbers if n_kept == numbers.shape[1] else numbers[:, self.numbers]
         for place, table in enumerate(self.texts, start=n_kept):
             values, codes = texts[table.column]
             features[:, place] = np.array([*map(table.lookup.__getitem__, values)], dtype=np.float32)[codes]

@@ -1,9 +1,11 @@
 """What is refused of the Open Inference Protocol's tensors, and how it is named."""
 
+import struct
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import grpc
+import numpy as np
 import pytest
 from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2
@@ -12,8 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from protos.inference import open_inference_pb2 as pb
+from protos.mlops.v1 import prediction_pb2
 from serving.api import tensor_calls
+from serving.api.codec import rows_of_columns
 from serving.errors import ContractError
+from serving.formats.encoding import Encoding
 from serving.prediction import PredictionAnswer
 from tests.serving.harness import RunningServer
 from tests.serving.tensors import Contents, Tensor, bytes_of, numbers, raw, typed, typed_outputs
@@ -204,3 +209,23 @@ def test_bytes_that_are_no_message_are_an_invalid_argument(server: RunningServer
         with pytest.raises(grpc.RpcError) as caught:
             call(b"\xff\xff\xff", timeout=5)
     assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+def test_a_signaling_nan_is_a_missing_value_in_tensors_and_columns():
+    signaling = struct.pack("<Q", 0x7FF0000000000001)
+    tensor = Tensor(name="hour", datatype="FP32", shape=[2])
+    request = raw()
+    place = [each.name for each in request.inputs].index("hour")
+    request.inputs[place].CopyFrom(tensor)
+    request.raw_input_contents[place] = struct.pack("<II", 0x7F800001, 0x7F800001)
+    numbers, texts = tensor_calls.call_of_tensors(request).rows_of(CONTRACT)
+    assert np.isnan(numbers[:, 1]).all()
+
+    column = prediction_pb2.NumberColumn.FromString(b"\x0a\x10" + signaling * 2)
+    columns = [prediction_pb2.Column(name="hour", numbers=column)]
+    columns.append(prediction_pb2.Column(name="distance", numbers={"values": [1.0, 2.0]}))
+    code = prediction_pb2.TextColumn(dictionary=["aa"], codes=[1, 1])
+    columns += [prediction_pb2.Column(name=name, texts=code) for name in ("carrier", "origin")]
+    numbers, texts = rows_of_columns(prediction_pb2.PredictBatchRequest(columns=columns), CONTRACT)
+    features = Encoding((0, 1), ()).features(numbers, texts)
+    assert np.isnan(features).tolist() == [[False, True]] * 2
