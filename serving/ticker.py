@@ -1,7 +1,11 @@
-"""Something that is done again and again on a thread of its own."""
+"""Something that is done again and again on a thread of its own.
+
+All tickers of a process tick at the same moments: what disturbs the calls then disturbs few of them.
+"""
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 
 _log = logging.getLogger(__name__)
@@ -25,8 +29,13 @@ class Ticker:
         self._thread.join()
 
     def _run(self) -> None:
-        while not self._stopping.wait(self._seconds):
+        while not self._stopping.wait(seconds_to_tick(self._seconds)):
             try:
                 self._action()
             except Exception:  # the edge of the thread: it must outlive one failure
                 _log.exception("%s failed", self._thread.name)
+
+
+def seconds_to_tick(seconds: float) -> float:
+    """Return how long it is to the next tick of all that tick every so many seconds."""
+    return seconds - time.monotonic() % seconds

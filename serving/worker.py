@@ -34,7 +34,7 @@ from serving.scoring.host import ModelHost
 from serving.scoring.last_known_good import LastKnownGood
 from serving.scoring.loading import ModelLoader
 from serving.settings import ServingSettings, load_settings
-from serving.ticker import Ticker
+from serving.ticker import Ticker, seconds_to_tick
 
 _WATCH_SECONDS = 0.1
 _FLUSH_SECONDS = 0.1
@@ -77,7 +77,7 @@ class Worker:
 
     def watch(self, stopping: threading.Event) -> None:
         """Report readiness until the worker is to stop, or must be replaced because its journal is gone."""
-        while not stopping.wait(_WATCH_SECONDS) and not self._journal.lost:
+        while not stopping.wait(seconds_to_tick(_WATCH_SECONDS)) and not self._journal.lost:
             JOURNAL_WRITABLE.set(self._journal.writable)
             self._report(self._journal.trouble)
 
