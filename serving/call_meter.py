@@ -2,6 +2,7 @@
 
 from collections import OrderedDict, defaultdict
 from collections.abc import Sequence
+from itertools import chain
 
 import numpy as np
 
@@ -28,15 +29,16 @@ _KIND_OF_RULE = {
 }
 
 
-AnsweredCall = tuple[LoadedModel, float, Numbers, Texts, Numbers]
-"""What one call leaves behind: model, seconds, and with an entry for each of its rows numbers, texts, scores."""
+Answered = tuple[LoadedModel, float, list[int], Numbers, Texts, Numbers]
+"""What calls that were answered together leave behind: model, seconds, how many rows each call has; and row by row
+numbers, texts, scores."""
 
 
 class CallMeter:
     """Counts calls; `flush` is called by one thread, the others by all."""
 
     def __init__(self) -> None:
-        self._answered: list[AnsweredCall] = []
+        self._answered: list[Answered] = []
         self._versions: OrderedDict[tuple[str, str], None] = OrderedDict()
         self.answered = self._answered.append
 
@@ -55,14 +57,14 @@ class CallMeter:
         # Each of the two statements is atomic; what is appended between them stays for the next flush.
         taken = self._answered[:]
         del self._answered[: len(taken)]
-        by_model: defaultdict[tuple[str, str, str], list[AnsweredCall]] = defaultdict(list)
-        for call in taken:
-            model = call[0]
-            by_model[model.name, model.version, model.role].append(call)
-        for calls in by_model.values():
-            model = calls[0][0]
+        by_model: defaultdict[tuple[str, str, str], list[Answered]] = defaultdict(list)
+        for some in taken:
+            model = some[0]
+            by_model[model.name, model.version, model.role].append(some)
+        for answered in by_model.values():
+            model = answered[0][0]
             self._keep(model)
-            _add(model, calls)
+            _add(model, answered)
 
     def _keep(self, model: LoadedModel) -> None:
         """Forget the label children of versions that have not answered for long; what they counted stays shown."""
@@ -75,14 +77,14 @@ class CallMeter:
                 histogram.forget(*oldest)
 
 
-def _add(model: LoadedModel, calls: Sequence[AnsweredCall]) -> None:
-    _, seconds, numbers, texts, scores_by_call = zip(*calls, strict=True)
-    scores = np.concatenate(scores_by_call)
+def _add(model: LoadedModel, answered: Sequence[Answered]) -> None:
+    _, seconds, sizes, numbers, texts, parts = zip(*answered, strict=True)
+    scores = np.concatenate(parts)
     confidences = np.where(scores >= model.contract.threshold, scores, 1 - scores)
     version = (model.name, model.version)
     PREDICTIONS.labels(*version, model.role, "OK").inc(len(scores))
-    LATENCY.labels(*version).observe_many(np.array(seconds))
-    ROWS_PER_CALL.labels(model.name).observe_many(np.array([*map(len, scores_by_call)], dtype=np.float64))
+    LATENCY.labels(*version).observe_many(np.repeat(np.array(seconds), [*map(len, sizes)]))
+    ROWS_PER_CALL.labels(model.name).observe_many(np.array([*chain.from_iterable(sizes)], dtype=np.float64))
     SCORES.labels(*version).observe_many(scores)
     CONFIDENCES.labels(*version).observe_many(confidences)
     _add_unusual(model, np.concatenate(numbers), texts)
@@ -92,11 +94,12 @@ def _add_unusual(model: LoadedModel, numbers: Numbers, texts: Sequence[Texts]) -
     missing = np.isnan(numbers).sum(axis=0).tolist()
     for feature, count in zip(model.contract.numbers, missing, strict=True):
         _count_unusual(model.name, feature.name, "missing", count)
-    for column, category in enumerate(model.contract.texts):
-        seen = counts_of([columns[column] for columns in texts])
+    for place, category in enumerate(model.contract.texts):
+        usual = frozenset(category.categories)
+        seen = counts_of([columns[place] for columns in texts if not usual.issuperset(columns[place].values)])
         _count_unusual(model.name, category.name, "missing", seen.pop("", 0))
-        if category.categories:  # an open list may name none: then no text is out of it
-            unseen = sum(count for text, count in seen.items() if text not in category.categories)
+        if usual:  # an open list may name none: then no text is out of it
+            unseen = sum(count for text, count in seen.items() if text not in usual)
             _count_unusual(model.name, category.name, "unseen_category", unseen)
 
 

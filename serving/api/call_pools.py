@@ -38,26 +38,21 @@ class CallPool:
         """Whether the next call must be refused; asked by the one thread that also lets calls in."""
         return len(self._calls) >= self._places
 
-    @property
-    def has_work(self) -> bool:
-        """Whether work waits for a thread."""
-        return not self._work.empty()
-
     def enter(self, call: Call) -> None:
         """Give a call a place."""
         self._calls.add(call)
-        if len(self._threads) < min(self._most_threads, len(self._calls)):
-            thread = threading.Thread(target=self._serve, name=f"{self._name}-{len(self._threads)}", daemon=True)
-            thread.start()
-            self._threads.append(thread)
 
     def leave(self, call: Call) -> None:
         """Take its place back, if it still has one."""
         self._calls.discard(call)
 
     def run(self, work: Callable[[], None]) -> None:
-        """Have a thread do the work of a call that has a place."""
+        """Have a thread do the work of a call that has a place; asked by one thread, too."""
         self._work.put(work)
+        if len(self._threads) < min(self._most_threads, len(self._calls)):
+            thread = threading.Thread(target=self._serve, name=f"{self._name}-{len(self._threads)}", daemon=True)
+            thread.start()
+            self._threads.append(thread)
 
     def close(self, seconds: float) -> bool:
         """Let the threads go; returns whether all did so in time."""

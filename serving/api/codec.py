@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from protos.mlops.v1 import prediction_pb2 as pb
 from serving.errors import ContractError, Violation
 from serving.formats.contract import Contract, Numbers
-from serving.formats.texts import TextColumn, single
+from serving.formats.texts import TextColumn, Texts, single
 from serving.prediction import PredictionAnswer, PredictionCall, Rows
 
 MAXIMUM_ROWS = 1000
@@ -80,7 +80,7 @@ def rows_of_features(request: pb.PredictRequest, contract: Contract) -> Rows:
     row = contract.admitted(request.numbers, request.texts)
     if row is not None:
         numbers, texts = row
-        return np.array([numbers]), texts
+        return [numbers], texts
     return _row_with_violations(request.numbers, request.texts, contract)
 
 
@@ -205,7 +205,7 @@ def _text_column(column: pb.Column, found: list[Violation]) -> TextColumn | None
     return None
 
 
-def checked(rows: Rows, contract: Contract, found: list[Violation]) -> Rows:
+def checked(rows: tuple[Numbers, Texts], contract: Contract, found: list[Violation]) -> Rows:
     """Return rows that satisfy the contract.
 
     Args:

@@ -34,6 +34,9 @@ from serving.settings import ServingSettings
 
 _DRAINING_SECONDS = 0.25
 _MOST_TOGETHER = 32
+_LONGEST_TOGETHER_BYTES = 16 * 1024
+"""Of a message that the serving thread itself looks at."""
+
 
 Answer = Callable[[Any, Any], Any]
 """A servicer's method: of a message, or an iterator of them, and the call as its context."""
@@ -50,8 +53,15 @@ _log = logging.getLogger(__name__)
 class MethodHandlers:
     """Makes the handlers of one worker and watches over the calls that wait for a message."""
 
-    def __init__(self, settings: ServingSettings, gate: Gate) -> None:
-        self._gate = gate
+    def __init__(self, settings: ServingSettings, gate: Gate, soon: Callable[[Callable[[], None]], None]) -> None:
+        """Prepare them.
+
+        Args:
+            settings: Bound sizes and patience.
+            gate: Lets messages of streams in.
+            soon: Has the serving thread do something once it has taken in what waits.
+        """
+        self._gate, self._soon = gate, soon
         self._calls, self._streams = Arrivals(settings.receive_seconds), Arrivals(settings.idle_stream_seconds)
         self._large = LargeMessages(settings.maximum_large_bytes)
         self.refusals = RefusalLog()
@@ -65,27 +75,27 @@ class MethodHandlers:
     def together(
         self, method: MethodDescriptor, answer: Answer, answer_all: AnswerAll, policy: MethodPolicy, pool: CallPool
     ) -> Begin:
-        """Return the same for calls that one thread answers with those that wait at the same time.
+        """Return the same for calls that the serving thread answers itself, all at once that wait at the same time.
 
-        No call waits for others to come. A call that names a version is answered alone: it may wait for its loading.
+        No call waits for others to come. A call that names a version, which may have to be loaded, and one whose
+        message is long are answered by a thread of the pool: all calls wait for the serving thread.
         """
         parse, handle_alone = parser_of(method.input_type), self._handler(method, answer, policy, pool)
 
         def handle(taken: Sequence[tuple[Call, bytes | None]]) -> None:
             requests: dict[Call, Any] = {}
             for call, content in taken:
+                if call.canceled:
+                    continue
                 try:
-                    if not self._start(call):
-                        pool.leave(call)
-                        continue
                     request = self._request_in(call, content, parse, policy)
-                    if request.version:  # type: ignore[attr-defined]
-                        call.running = False
-                        pool.run(partial(handle_alone, call, content))
-                    else:
-                        requests[call] = request
                 except BaseException as error:
                     self._finish(call, error, pool)
+                    continue
+                if request.version:  # type: ignore[attr-defined]
+                    pool.run(partial(handle_alone, call, content))
+                else:
+                    requests[call] = request
             try:
                 outcomes = answer_all([*requests.values()], [*requests])
             except BaseException as error:
@@ -93,8 +103,15 @@ class MethodHandlers:
             for (call, request), outcome in zip(requests.items(), outcomes, strict=True):
                 self._finish(call, outcome, pool, request)
 
-        line = Line(handle, pool, at_most=_MOST_TOGETHER)
-        return self._once_arrived(lambda call, content: line.join((call, content)))
+        line = Line(handle, self._soon, at_most=_MOST_TOGETHER)
+
+        def take(call: Call, content: bytes | None) -> None:
+            if content is not None and len(content) > _LONGEST_TOGETHER_BYTES:
+                pool.run(partial(handle_alone, call, content))
+            else:
+                line.join((call, content))
+
+        return self._once_arrived(take)
 
     def streaming(self, method: MethodDescriptor, answer: Answer, policy: MethodPolicy, pool: CallPool) -> Begin:
         """Return how calls begin that are answered with a stream, of a message or of an iterator of them."""

@@ -44,11 +44,11 @@ class ApiServer:
         self._authenticator = authenticator_of(settings)
         self.pools = call_pools(settings)
         gate = gate_of(settings, self._authenticator)
-        self._handlers = MethodHandlers(settings, gate)
-        services = Services(gate, self._handlers, self.pools, AuditLog(settings.audit_log))
+        self._transport = Transport(server_options(settings))
+        self._handlers = MethodHandlers(settings, gate, self._transport.soon)
+        self._services = Services(gate, self._handlers, self.pools, AuditLog(settings.audit_log))
         for service, servicer in servicers:
-            services.add(service, servicer)
-        self._transport = Transport(services.arrived, server_options(settings))
+            self._services.add(service, servicer)
         self._tickers = [Ticker(self._watch, seconds=_WATCH_SECONDS, name="api-watch")]
         if self._authenticator is not None:
             self._tickers.append(Ticker(self._authenticator.refresh, seconds=_CREDENTIALS_SECONDS, name="credentials"))
@@ -63,7 +63,7 @@ class ApiServer:
             self._authenticator.refresh()
         credentials = None if self._certificate is None else self._certificate.credentials()
         port = self._transport.open(self._address, credentials)
-        self._transport.start()
+        self._transport.start(self._services.arrived)
         for ticker in self._tickers:
             ticker.start()
         return port
@@ -75,11 +75,11 @@ class ApiServer:
 
     def wait(self) -> None:
         """Return when they are, or the time is over."""
-        self._transport.wait()
+        is_over = self._transport.wait()
         for ticker in self._tickers:
             ticker.stop()
         all_closed = [pool.close(_LAST_SECONDS) for pool in self.pools.values()]
-        if all(all_closed):
+        if is_over and all(all_closed):
             self._transport.close()
 
     def _watch(self) -> None:

@@ -4,7 +4,7 @@ A check, a lookup or a record then costs per value and not per row, and a batch 
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -53,17 +53,18 @@ def column_of(texts: Iterable[str]) -> TextColumn:
     return TextColumn(list(places) or [""], np.array(codes, dtype=np.int32))
 
 
+def stacked(columns: Sequence[TextColumn]) -> TextColumn:
+    """Return the rows of several columns as one."""
+    alone = [values[0] for values, codes in columns if len(values) == len(codes) == 1]
+    if len(alone) == len(columns):
+        return TextColumn(alone, np.arange(len(alone), dtype=np.int32))
+    return column_of(text for column in columns for text in column.texts().tolist())
+
+
 def counts_of(columns: Iterable[TextColumn]) -> Counter[str]:
-    """Return how many rows of one feature have each text, over the columns of many requests."""
-    alone, others = [], []
-    for column in columns:
-        values, codes = column
-        if len(values) == len(codes) == 1:
-            alone.append(values[0])
-        else:
-            others.append(column)
-    counted = Counter(alone)
-    for values, codes in others:
+    """Return how many rows of one feature have each text, over several columns."""
+    counted: Counter[str] = Counter()
+    for values, codes in columns:
         for value, count in zip(values, np.bincount(codes, minlength=len(values)).tolist(), strict=True):
             counted[value] += count
     return +counted

@@ -9,7 +9,6 @@ import fcntl
 import os
 import threading
 import uuid
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -69,23 +68,17 @@ class Journal:
         return not self.trouble
 
     def append(self, record: journal_pb2.JournalRecord, contract: Contract | None = None, *, rows: int) -> None:
-        """Write one record: see `append_all`."""
-        self.append_all([record], contract, rows=rows)
-
-    def append_all(
-        self, records: Sequence[journal_pb2.JournalRecord], contract: Contract | None = None, *, rows: int
-    ) -> None:
-        """Write records, all or none; they are as safe as the journal's durability says when this returns.
+        """Write one record; it is as safe as the journal's durability says when this returns.
 
         Args:
-            records: What to remember.
-            contract: The contract that the records refer to, if they do.
-            rows: How many rows of a log table they make.
+            record: What to remember.
+            contract: The contract that the record refers to, if it does.
+            rows: How many rows of a log table it makes.
 
         Raises:
             JournalError: The disk is full or gone, or the journals are over their quota: nothing may be answered.
         """
-        written = b"".join([frame(record.SerializeToString()) for record in records])
+        written = frame(record.SerializeToString())
         with self._guard:
             if self._segment.bytes > MAXIMUM_SEGMENT_BYTES:
                 self._seal()
@@ -101,7 +94,7 @@ class Journal:
                 self._contracts.clear()
                 raise JournalError(f"the journal in {self._root} can not be written: {error.strerror}") from error
             self._full = False
-            self._written = place = self._written + len(records)
+            self._written = place = self._written + 1
         if self._group is not None:
             self._group.wait(place)
 

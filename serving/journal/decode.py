@@ -32,6 +32,12 @@ class _Batch:
         self.starts.append(start)
         self.counts.append(count)
 
+    def call_rows(self) -> NDArray[np.int64]:
+        """Return how many rows each call has, record by record."""
+        return np.array(
+            [n for record, count in zip(self.records, self.counts, strict=True) for n in record.call_rows or [count]]
+        )
+
     def sequences(self) -> NDArray[np.int64]:
         counts = np.array(self.counts)
         before = np.cumsum(counts) - counts
@@ -81,14 +87,14 @@ def tables_of(payloads: Iterable[bytes], *, journal: str, segment: int) -> dict[
 
 
 def _prediction_table(contract: Contract, batch: _Batch, journal: str) -> pa.Table:
-    records, counts = batch.records, np.array(batch.counts)
+    records, counts, calls = batch.records, np.array(batch.counts), batch.call_rows()
     scores = np.frombuffer(b"".join([record.scores for record in records]), dtype="<f8")
     positive = scores >= contract.threshold
     received = np.repeat(np.array([record.received_at_us for record in records], dtype=np.int64), counts)
     columns: dict[str, pa.Array] = {
         "prediction_id": arrow_texts_of(b"".join([record.prediction_ids for record in records])),
-        "request_id": _missing_if_empty(np.repeat(np.array([r.request_id for r in records], dtype=object), counts)),
-        "row": pa.array(np.arange(len(scores)) - np.repeat(np.cumsum(counts) - counts, counts)),
+        "request_id": _missing_if_empty(np.repeat(np.array(_request_ids(batch), dtype=object), calls)),
+        "row": pa.array(np.arange(len(scores)) - np.repeat(np.cumsum(calls) - calls, calls)),
         "received_at": _timestamps(received),
         "event_time": _timestamps([time for record in records for time in record.event_times_us]),
         "entity_key": _missing_if_empty(_entity_keys(batch)),
@@ -124,10 +130,12 @@ def _texts(records: list[journal_pb2.PredictionRecord], n_texts: int) -> list[li
             for column, text in zip(columns, record.texts, strict=True):
                 column.append(text)
             continue
-        values = np.split(np.array(record.texts, dtype=object), np.cumsum(record.text_counts)[:-1])
-        codes = np.frombuffer(record.text_codes, dtype="<u4").reshape(n_texts, -1)
+        codes = np.frombuffer(record.text_codes, dtype="<u4").reshape(n_texts, -1).tolist()
+        end = 0
         for place, column in enumerate(columns):
-            column.extend(values[place][codes[place]].tolist())
+            begin, end = end, end + record.text_counts[place]
+            values = record.texts[begin:end]
+            column.extend([values[code] for code in codes[place]])
     return columns
 
 
@@ -154,6 +162,13 @@ def _provenance(received: NDArray[np.int64], sequences: NDArray[np.int64], journ
         "sequence": pa.array(sequences),
         "received_date": _timestamps(received).cast(pa.timestamp("s", "UTC"), safe=False).cast(pa.date32(), safe=False),
     }
+
+
+def _request_ids(batch: _Batch) -> list[str]:
+    ids: list[str] = []
+    for record in batch.records:
+        ids.extend(record.request_ids or [""] * (len(record.call_rows) or 1))
+    return ids
 
 
 def _entity_keys(batch: _Batch) -> list[str]:

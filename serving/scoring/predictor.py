@@ -60,12 +60,11 @@ class Predictor:
         Returns:
             Shape (n_rows,), each in 0 to 1.
         """
-        return self.scores_of((numbers, columns_of(texts)))
+        return self.scores_of(numbers, columns_of(texts))
 
-    def scores_of(self, *calls: tuple[Numbers, Texts]) -> Numbers:
-        """Return the same for the rows of calls one after the other, with texts in columns as requests bring them."""
-        each = [self._encoding.features(numbers, texts) for numbers, texts in calls]
-        features = each[0] if len(each) == 1 else np.concatenate(each)
+    def scores_of(self, numbers: Numbers, texts: Texts) -> Numbers:
+        """Return the same for texts in columns, as requests bring them."""
+        features = self._encoding.features(numbers, texts)
         (probabilities,) = self._session.run(_OUTPUTS, {"features": features}, self._options)
         scores: Numbers = probabilities[:, 1].astype(np.float64)
         return scores

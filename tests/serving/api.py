@@ -41,7 +41,7 @@ class Tokens:
 
 
 class Servicers:
-    """Answers everything at once and remembers who asked; `Predict` waits while `gate` is closed."""
+    """Answers everything at once and remembers who asked; predictions wait while `gate` is closed."""
 
     def __init__(self) -> None:
         self.gate = threading.Event()
@@ -51,15 +51,14 @@ class Servicers:
         self.retrained: list[str] = []
 
     def Predict(self, request, context):  # noqa: N802
-        self.callers.append(context.caller.name)
-        self.entered.release()
-        assert self.gate.wait(30)
+        self._enter(context)
         return prediction_pb2.PredictResponse(label=request.model)
 
     def predict_together(self, requests, contexts):
         return [self.Predict(request, context) for request, context in zip(requests, contexts, strict=True)]
 
     def PredictBatch(self, request, context):  # noqa: N802
+        self._enter(context)
         return prediction_pb2.PredictBatchResponse(labels=[request.model])
 
     def PredictStream(self, requests, context):  # noqa: N802
@@ -81,6 +80,11 @@ class Servicers:
             raise ZeroDivisionError("secret")
         self.retrained.append(request.model)
         return control_pb2.TriggerRetrainingResponse(dagster_run_id="r1")
+
+    def _enter(self, context) -> None:
+        self.callers.append(context.caller.name)
+        self.entered.release()
+        assert self.gate.wait(30)
 
     def table(self) -> dict[Any, object]:
         files = ((prediction_pb2, "PredictionService"), (feedback_pb2, "FeedbackService"))

@@ -25,7 +25,7 @@ def prediction_record(
         model_version="1",
         generation=1,
         role="production",
-        request_id=request_id,
+        request_ids=[request_id] if request_id else [],
         received_at_us=received_at,
         prediction_ids=ids,
         event_times_us=[received_at] * n_rows,

@@ -26,6 +26,7 @@ from tests.serving.toy import MODEL, ROW, promote
 
 LIST_SERVICES = b"\x3a\x00"
 ROW_REQUEST = prediction_pb2.PredictRequest(model="toy").SerializeToString()
+BATCH_REQUEST = prediction_pb2.PredictBatchRequest(model="toy").SerializeToString()
 
 
 @pytest.fixture
@@ -38,9 +39,9 @@ def api(tmp_path: Path) -> Iterator[RunningApi]:
 def fill(api: RunningApi) -> list:
     """Take the thread and the place behind it; a call that nobody holds is canceled."""
     api.servicers.gate.clear()
-    first = api.later(PREDICT, ROW_REQUEST, timeout=30)
+    first = api.later(BATCH, BATCH_REQUEST, timeout=30)
     assert api.servicers.entered.acquire(timeout=10)
-    second = api.later(PREDICT, ROW_REQUEST, timeout=30)
+    second = api.later(BATCH, BATCH_REQUEST, timeout=30)
     eventually(lambda: api.pools["scoring"].calls == 2, what="both places taken")
     api.held = [first, second]
     return api.held
@@ -54,7 +55,7 @@ def test_a_call_that_finds_no_place_is_told_when_to_come_again(api: RunningApi):
     pushback = dict(caught.value.trailing_metadata())["grpc-retry-pushback-ms"]
     assert 50 <= int(pushback) <= 400
     api.servicers.gate.set()
-    assert [prediction_pb2.PredictResponse.FromString(call.result()).label for call in waiting] == ["toy", "toy"]
+    assert [prediction_pb2.PredictBatchResponse.FromString(call.result()).labels for call in waiting] == [["toy"]] * 2
 
 
 def test_a_place_is_free_again_after_its_call(api: RunningApi):
@@ -75,11 +76,27 @@ def test_a_canceled_call_frees_its_place_and_is_not_answered(api: RunningApi):
     assert len(api.servicers.callers) == 1
 
 
-def test_a_call_whose_deadline_passed_while_it_waited_is_not_answered(api: RunningApi):
+@pytest.mark.parametrize(("method", "request_"), [(PREDICT, ROW_REQUEST), (BATCH, BATCH_REQUEST)])
+def test_a_call_that_was_canceled_while_it_waited_is_not_answered(api: RunningApi, method: str, request_: bytes):
     api.servicers.gate.clear()
-    first = api.later(PREDICT, ROW_REQUEST)
+    first = api.later(method, request_)
     assert api.servicers.entered.acquire(timeout=10)
-    late = api.later(PREDICT, ROW_REQUEST, timeout=0.2)
+    second = api.later(method, request_)
+    time.sleep(0.2)
+    second.cancel()
+    api.servicers.gate.set()
+    first.result()
+    assert api.status(method, request_) is grpc.StatusCode.OK
+    eventually(lambda: api.pools["scoring"].calls == 0, what="freeing")
+    assert len(api.servicers.callers) == 2
+
+
+@pytest.mark.parametrize(("method", "request_"), [(PREDICT, ROW_REQUEST), (BATCH, BATCH_REQUEST)])
+def test_a_call_whose_deadline_passed_while_it_waited_is_not_answered(api: RunningApi, method: str, request_: bytes):
+    api.servicers.gate.clear()
+    first = api.later(method, request_)
+    assert api.servicers.entered.acquire(timeout=10)
+    late = api.later(method, request_, timeout=0.2)
     with pytest.raises(grpc.RpcError) as caught:
         late.result()
     api.servicers.gate.set()
@@ -110,7 +127,7 @@ class LateCall:
 
 def test_a_deadline_that_has_passed_is_looked_at_before_the_message_is(tmp_path: Path):
     settings, method = load_settings(home=tmp_path), prediction_pb2.DESCRIPTOR.services_by_name["PredictionService"]
-    handlers = MethodHandlers(settings, gate_of(settings, None))
+    handlers = MethodHandlers(settings, gate_of(settings, None), soon=lambda work: work())
     pool = CallPool("test", threads=1, queue=0)
     answered: list[object] = []
     begin = handlers.unary(method.methods_by_name["Predict"], answered.append, METHODS[PREDICT], pool)

@@ -1,27 +1,29 @@
 """Calls that wait at the same time are answered together, and no call minds the others."""
 
 import gc
-import threading
 import weakref
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from protos.mlops.v1 import prediction_pb2
 from serving.api import codec
-from serving.api.call_pools import CallPool
 from serving.api.grpc_status import status_name_of
 from serving.api.line import Line
 from serving.call_meter import CallMeter
 from serving.client import Client
+from serving.client_values import column_of
 from serving.errors import ContractError, JournalError, ModelNotFoundError, RequestConflictError
 from serving.journal.append import Journal
+from serving.journal.decode import tables_of
+from serving.journal.segment import read_records
 from serving.prediction import PredictionAnswer, PredictionCall, Predictions
 from serving.scoring.predictor import Predictor
-from tests.serving.harness import eventually
 from tests.serving.hosts import host_of
+from tests.serving.records import sealed
 from tests.serving.toy import MODEL, ROW, promote, score_of
 from tests.signing import signing_store
 
@@ -42,11 +44,18 @@ def predictions(tmp_path: Path, journal: Journal) -> Predictions:
     return Predictions(host, journal, CallMeter(), status_of=status_name_of)
 
 
-def call_of(row: dict, *, request_id: str = "", model: str = MODEL) -> PredictionCall:
+def call_of(row: dict, *, model: str = MODEL, **fields: object) -> PredictionCall:
     numbers = {name: value for name, value in row.items() if not isinstance(value, str)}
     texts = {name: value for name, value in row.items() if isinstance(value, str)}
-    request = prediction_pb2.PredictRequest(model=model, numbers=numbers, texts=texts, request_id=request_id)
-    return codec.call_of_one(request)
+    return codec.call_of_one(prediction_pb2.PredictRequest(model=model, numbers=numbers, texts=texts, **fields))
+
+
+def batch_of(distances: list[float], **fields: object) -> PredictionCall:
+    columns = {name: np.array([ROW[name]] * len(distances)) for name in ("hour", "carrier", "origin")}
+    columns["distance"] = np.array(distances)
+    kinds = {"carrier": "text", "origin": "text"}
+    sent = [column_of(name, values, lambda name: kinds.get(name, "number")) for name, values in columns.items()]
+    return codec.call_of_batch(prediction_pb2.PredictBatchRequest(model=MODEL, columns=sent, **fields))
 
 
 def test_every_call_gets_its_own_answer_in_its_place(predictions: Predictions):
@@ -82,6 +91,43 @@ def test_a_journal_that_takes_nothing_refuses_all_and_the_next_retry_begins_anew
     assert [type(outcome) for outcome in predictions.predict_together(calls)] == [PredictionAnswer] * 3
 
 
+def test_what_was_answered_together_is_logged_as_each_calls_own_rows(predictions: Predictions, journal: Journal):
+    timed = prediction_pb2.PredictRequest().event_time
+    timed.FromMicroseconds(1_700_000_000_000_000)
+    calls = [
+        call_of(ROW | {"distance": 1.0}, request_id="a", entity_key="UA-1"),
+        call_of(ROW | {"distance": 2.0, "carrier": "bb"}, event_time=timed),
+        batch_of([3.0, 4.0], request_id="b", entity_keys=["x", "y"]),
+        batch_of([5.0]),
+        call_of(ROW | {"distance": 6.0, "origin": "lga", "hour": 3.0}, request_id="c"),
+    ]
+    answers = predictions.predict_together(calls)
+    journal.close()
+    (segment,) = sealed(journal._root)
+    records = read_records(segment.path.read_bytes())
+    assert len(records.payloads) == 2, "the contract and one record"
+    (table,) = tables_of(records.payloads, journal=segment.journal, segment=1)["toy/predictions"]
+    rows = table.to_pylist()
+    assert segment.rows == len(rows) == 6
+    for column, expected in {
+        "prediction_id": [one for answer in answers for one in answer.prediction_ids],
+        "score": [one for answer in answers for one in answer.probabilities],
+        "label": [one for answer in answers for one in answer.labels],
+        "request_id": ["a", None, "b", "b", None, "c"],
+        "row": [0, 0, 0, 1, 0, 0],
+        "entity_key": ["UA-1", None, "x", "y", None, None],
+        "distance": [1.0, 2.0, 3.0, 4.0, 5.0, 6.0],
+        "hour": [7.0, 7.0, 7.0, 7.0, 7.0, 3.0],
+        "carrier": ["aa", "bb", "aa", "aa", "aa", "aa"],
+        "origin": ["jfk", "jfk", "jfk", "jfk", "jfk", "lga"],
+        "sequence": [(1 << 32) + place for place in range(6)],
+    }.items():
+        assert [row[column] for row in rows] == expected, column
+    times = [row["event_time"] for row in rows]
+    assert [time.timestamp() for time in times[1:2]] == [1_700_000_000]
+    assert {row["received_at"] for row in rows} == set(times[:1] + times[2:])
+
+
 def test_many_callers_at_once_get_the_answers_to_their_own_rows(client: Client):
     rows = [ROW | {"distance": float(distance)} for distance in range(400)]
     with ThreadPoolExecutor(16) as pool:
@@ -90,78 +136,39 @@ def test_many_callers_at_once_get_the_answers_to_their_own_rows(client: Client):
     assert [answer.probability for answer in answers] == pytest.approx(expected, abs=1e-6)
 
 
-@pytest.fixture
-def pool() -> Iterator[CallPool]:
-    pool = CallPool("line", threads=4, queue=0)
-    for _ in range(4):
-        pool.enter(object())
-    yield pool
-    assert pool.close(10)
-
-
-def test_a_line_gives_all_that_waits_to_one_worker_in_its_order(pool: CallPool):
-    taken, entered, leave = [], threading.Event(), threading.Event()
-
-    def work_on(some: list[int]) -> None:
-        entered.set()
-        assert leave.wait(10)
-        taken.append(list(some))
-
-    line = Line(work_on, pool, at_most=3)
-    line.join(0)
-    assert entered.wait(10)
-    for one in range(1, 6):
+def test_a_line_gives_all_that_waits_in_its_order_and_only_so_many_at_once():
+    taken, due = [], []
+    line = Line(taken.append, due.append, at_most=3)
+    for one in range(5):
         line.join(one)
-    leave.set()
-    eventually(lambda: len(taken) == 3, what="the line")
-    assert taken == [[0], [1, 2, 3], [4, 5]]
+    while due:
+        due.pop(0)()
+    assert taken == [[0, 1, 2], [3, 4]]
 
 
-def test_a_line_goes_on_behind_what_fails(pool: CallPool, caplog):
-    taken = []
+def test_a_line_goes_on_behind_what_fails():
+    taken, due = [], []
 
     def work_on(some: list[int]) -> None:
         if some == [0]:
             raise ZeroDivisionError
         taken.extend(some)
 
-    line = Line(work_on, pool, at_most=1)
+    line = Line(work_on, due.append, at_most=1)
     for one in range(3):
         line.join(one)
-    eventually(lambda: len(taken) == 2, what="the others")
+    with pytest.raises(ZeroDivisionError):
+        due.pop(0)()
+    while due:
+        due.pop(0)()
     assert taken == [1, 2]
-    assert "the work of 1 calls failed" in caplog.text
-
-
-def test_nobody_is_forgotten_when_many_join(pool: CallPool):
-    taken, guard = [], threading.Lock()
-
-    def work_on(some: list[int]) -> None:
-        with guard:
-            taken.extend(some)
-
-    line = Line(work_on, pool, at_most=7)
-    with ThreadPoolExecutor(8) as callers:
-        list(callers.map(line.join, range(20_000)))
-    eventually(lambda: len(taken) == 20_000, what="all")
-    assert sorted(taken) == list(range(20_000))
-
-
-def test_a_line_that_never_ends_lets_other_work_of_its_pool_pass():
-    pool, others = CallPool("one thread", threads=1, queue=0), threading.Event()
-    pool.enter(object())
-    line = Line(lambda some: line.join(0) if not others.is_set() else None, pool, at_most=1)
-    line.join(0)
-    pool.run(others.set)
-    assert others.wait(10)
-    assert pool.close(10)
 
 
 def test_a_row_that_breaks_the_graph_spoils_nobody_elses_answer(predictions: Predictions, monkeypatch):
-    def scores_of(predictor, *calls):
-        if any(numbers[0][0] == 13.0 for numbers, _ in calls):
+    def scores_of(predictor, numbers, texts):
+        if 13.0 in numbers[:, 0]:
             raise ZeroDivisionError
-        return original(predictor, *calls)
+        return original(predictor, numbers, texts)
 
     original = Predictor.scores_of
     monkeypatch.setattr(Predictor, "scores_of", scores_of)

@@ -14,7 +14,7 @@ from serving.api.gate import Gate
 from serving.api.grpc_status import CallStatus
 from serving.api.health import HealthServicer
 from serving.api.transport import Transport
-from tests.serving.api import PREDICT, RunningApi, running_api
+from tests.serving.api import BATCH, PREDICT, RunningApi, running_api
 from tests.serving.harness import eventually
 from tests.serving.test_overload import ROW_REQUEST
 
@@ -40,9 +40,9 @@ class Calls:
 
 @contextmanager
 def running_transport(calls: Calls) -> Iterator[tuple[str, grpc.Channel]]:
-    transport = Transport(calls, [("grpc.so_reuseport", 0)])
+    transport = Transport([("grpc.so_reuseport", 0)])
     port = transport.open("127.0.0.1:0", None)
-    transport.start()
+    transport.start(calls)
     address = f"127.0.0.1:{port}"
     with channel_to(address) as channel:
         yield address, channel
@@ -110,13 +110,14 @@ def test_calls_on_many_connections_at_once_are_all_answered():
 
 def test_an_address_that_can_not_be_bound_is_an_error():
     with pytest.raises(RuntimeError, match="198.51.100.1"):
-        Transport(Calls(), []).open("198.51.100.1:50051", None)
+        Transport([]).open("198.51.100.1:50051", None)
 
 
-def test_the_end_comes_when_its_time_is_over_though_a_servicer_is_not_done(tmp_path):
+@pytest.mark.parametrize("method", [BATCH, PREDICT])
+def test_the_end_comes_when_its_time_is_over_though_a_servicer_is_not_done(tmp_path, method: str):
     with running_api(tmp_path, threads=1) as api:
         api.servicers.gate.clear()
-        stuck = api.later(PREDICT, ROW_REQUEST, timeout=30)
+        stuck = api.later(method, timeout=30)
         assert api.servicers.entered.acquire(timeout=10)
         ended = threading.Thread(target=partial(end, api))
         ended.start()

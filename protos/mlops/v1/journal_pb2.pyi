@@ -25,12 +25,12 @@ class ContractRecord(_message.Message):
     def __init__(self, digest: _Optional[str] = ..., json: _Optional[str] = ...) -> None: ...
 
 class PredictionRecord(_message.Message):
-    __slots__ = ("contract_digest", "model_version", "generation", "role", "request_id", "received_at_us", "prediction_ids", "event_times_us", "entity_keys", "numbers", "texts", "scores", "text_counts", "text_codes")
+    __slots__ = ("contract_digest", "model_version", "generation", "role", "request_ids", "received_at_us", "prediction_ids", "event_times_us", "entity_keys", "numbers", "texts", "scores", "text_counts", "text_codes", "call_rows")
     CONTRACT_DIGEST_FIELD_NUMBER: _ClassVar[int]
     MODEL_VERSION_FIELD_NUMBER: _ClassVar[int]
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     ROLE_FIELD_NUMBER: _ClassVar[int]
-    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_IDS_FIELD_NUMBER: _ClassVar[int]
     RECEIVED_AT_US_FIELD_NUMBER: _ClassVar[int]
     PREDICTION_IDS_FIELD_NUMBER: _ClassVar[int]
     EVENT_TIMES_US_FIELD_NUMBER: _ClassVar[int]
@@ -40,11 +40,12 @@ class PredictionRecord(_message.Message):
     SCORES_FIELD_NUMBER: _ClassVar[int]
     TEXT_COUNTS_FIELD_NUMBER: _ClassVar[int]
     TEXT_CODES_FIELD_NUMBER: _ClassVar[int]
+    CALL_ROWS_FIELD_NUMBER: _ClassVar[int]
     contract_digest: str
     model_version: str
     generation: int
     role: str
-    request_id: str
+    request_ids: _containers.RepeatedScalarFieldContainer[str]
     received_at_us: int
     prediction_ids: bytes
     event_times_us: _containers.RepeatedScalarFieldContainer[int]
@@ -54,7 +55,8 @@ class PredictionRecord(_message.Message):
     scores: bytes
     text_counts: _containers.RepeatedScalarFieldContainer[int]
     text_codes: bytes
-    def __init__(self, contract_digest: _Optional[str] = ..., model_version: _Optional[str] = ..., generation: _Optional[int] = ..., role: _Optional[str] = ..., request_id: _Optional[str] = ..., received_at_us: _Optional[int] = ..., prediction_ids: _Optional[bytes] = ..., event_times_us: _Optional[_Iterable[int]] = ..., entity_keys: _Optional[_Iterable[str]] = ..., numbers: _Optional[bytes] = ..., texts: _Optional[_Iterable[str]] = ..., scores: _Optional[bytes] = ..., text_counts: _Optional[_Iterable[int]] = ..., text_codes: _Optional[bytes] = ...) -> None: ...
+    call_rows: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, contract_digest: _Optional[str] = ..., model_version: _Optional[str] = ..., generation: _Optional[int] = ..., role: _Optional[str] = ..., request_ids: _Optional[_Iterable[str]] = ..., received_at_us: _Optional[int] = ..., prediction_ids: _Optional[bytes] = ..., event_times_us: _Optional[_Iterable[int]] = ..., entity_keys: _Optional[_Iterable[str]] = ..., numbers: _Optional[bytes] = ..., texts: _Optional[_Iterable[str]] = ..., scores: _Optional[bytes] = ..., text_counts: _Optional[_Iterable[int]] = ..., text_codes: _Optional[bytes] = ..., call_rows: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class FeedbackRecord(_message.Message):
     __slots__ = ("model", "received_at_us", "rows")

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from serving.api.call_pools import CallPool
 from serving.security.identity import UNKNOWN
 from serving.security.tokens import create_token
 from tests.benchmarks.serving.cores import SERVER_CORE, pinned
@@ -70,13 +69,6 @@ class _Call:
 
     def answer(self, message: bytes) -> None:
         self.answered = message
-
-
-class _AtOnce(CallPool):
-    """Runs what it is given on the thread that gives it."""
-
-    def run(self, work: Callable[[], None]) -> None:
-        work()
 
 
 def measure(model: BenchmarkModel, folder: Path) -> dict[str, float]:
@@ -133,11 +125,11 @@ def _handler() -> Iterator[tuple[Any, Callable[[bytes], bytes]]]:
     from serving.settings import load_settings
     from serving.worker import Worker
 
-    with patch("serving.api.call_pools.CallPool", _AtOnce):
+    with patch("serving.api.transport.Transport.soon", lambda _transport, work: work()):
         worker = Worker(load_settings())
     worker._server._authenticator.refresh()
     worker._host.poll()
-    arrived = worker._server._transport._arrived
+    arrived = worker._server._services.arrived
     metadata = (("authorization", f"Bearer {sys.argv[2]}"),)
 
     def answer(content: bytes) -> bytes:
@@ -161,7 +153,7 @@ def _boundaries() -> list[tuple[str, Any, str]]:
         ("let the call in: token, scope, limits", Gate, "admit"),
         ("decode into matrices and check the contract", codec, "rows_of_features"),
         ("score (ONNX Runtime)", Predictor, "scores_of"),
-        ("serialize and write the record", Journal, "append_all"),
+        ("serialize and write the record", Journal, "append"),
         ("build the answer", codec, "response_of_one"),
     ]
 

@@ -68,16 +68,16 @@ def _on_our_transport(answer_all: AnswerAll, settings: ServingSettings) -> int:
             call.answer(answer)
             pool.leave(call)
 
-    line = Line(handle, pool, at_most=_TOGETHER)
+    transport = Transport(server_options(settings))
+    line = Line(handle, transport.soon, at_most=_TOGETHER)
 
     def arrived(call: Call) -> None:
         pool.enter(call)
         call.open(pool.leave)
         call.on_message(lambda call, content: line.join((call, content)))
 
-    transport = Transport(arrived, server_options(settings))
     port = transport.open("127.0.0.1:0", None)
-    transport.start()
+    transport.start(arrived)
     return port
 
 
