@@ -57,12 +57,10 @@ class CallMeter:
         # Each of the two statements is atomic; what is appended between them stays for the next flush.
         taken = self._answered[:]
         del self._answered[: len(taken)]
-        by_model: defaultdict[tuple[str, str, str], list[Answered]] = defaultdict(list)
+        by_model: defaultdict[LoadedModel, list[Answered]] = defaultdict(list)
         for some in taken:
-            model = some[0]
-            by_model[model.name, model.version, model.role].append(some)
-        for answered in by_model.values():
-            model = answered[0][0]
+            by_model[some[0]].append(some)
+        for model, answered in by_model.items():
             self._keep(model)
             _add(model, answered)
 

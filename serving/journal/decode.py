@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import chain
 
 import numpy as np
 import pyarrow as pa
@@ -65,17 +66,17 @@ def tables_of(payloads: Iterable[bytes], *, journal: str, segment: int) -> dict[
     sequence = segment << SEQUENCE_BITS
     for payload in payloads:
         record = journal_pb2.JournalRecord.FromString(payload)
-        kind = record.WhichOneof("kind")
+        kind, n_rows = record.WhichOneof("kind"), rows_of(record)
         if kind == "contract":
             contracts[record.contract.digest] = Contract.from_json(record.contract.json)
         elif kind == "prediction":
             batch = predictions[record.prediction.contract_digest]
-            batch.add(record.prediction, start=sequence, count=rows_of(record))
+            batch.add(record.prediction, start=sequence, count=n_rows)
         elif kind == "feedback":
             feedback[record.feedback.model].append((sequence, record.feedback))
         else:
             raise ValueError("a record of a kind that this release does not know")
-        sequence += rows_of(record)
+        sequence += n_rows
     tables: dict[str, list[pa.Table]] = defaultdict(list)
     for digest, batch in predictions.items():
         if digest not in contracts:
@@ -124,19 +125,19 @@ def _features(contract: Contract, records: list[journal_pb2.PredictionRecord], n
 
 def _texts(records: list[journal_pb2.PredictionRecord], n_texts: int) -> list[list[str]]:
     """Return each column's texts, row by row."""
-    columns: list[list[str]] = [[] for _ in range(n_texts)]
+    row_by_row: list[str] = []
     for record in records:
         if not record.text_counts:
-            for column, text in zip(columns, record.texts, strict=True):
-                column.append(text)
+            row_by_row.extend(record.texts)
             continue
         codes = np.frombuffer(record.text_codes, dtype="<u4").reshape(n_texts, -1).tolist()
-        end = 0
-        for place, column in enumerate(columns):
-            begin, end = end, end + record.text_counts[place]
+        columns, end = [], 0
+        for count, column_codes in zip(record.text_counts, codes, strict=True):
+            begin, end = end, end + count
             values = record.texts[begin:end]
-            column.extend([values[code] for code in codes[place]])
-    return columns
+            columns.append([values[code] for code in column_codes])
+        row_by_row.extend(chain.from_iterable(zip(*columns, strict=True)))
+    return [row_by_row[place::n_texts] for place in range(n_texts)]
 
 
 def _feedback_table(records: list[tuple[int, journal_pb2.FeedbackRecord]], journal: str) -> pa.Table:

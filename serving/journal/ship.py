@@ -12,7 +12,7 @@ from deltalake.exceptions import DeltaError
 from google.protobuf.message import DecodeError
 
 from serving.journal.append import Durability
-from serving.journal.commit import Piece, commit
+from serving.journal.commit import LakeWriter, Piece
 from serving.journal.decode import tables_of
 from serving.journal.recover import adopt, journal_folders, quarantine, remove_unborn
 from serving.journal.segment import Segment, read_records, segments_of
@@ -54,6 +54,7 @@ class Shipper:
 
     def __init__(self, journals: Path, lake: Path, *, durability: Durability = "process") -> None:
         self._journals, self._lake = journals, lake
+        self._writer = LakeWriter(lake)
         self._syncs = durability == "group"
         self._waiting: dict[Path, set[str]] = {}
         """Segments that were read before, with the tables that still lack their rows."""
@@ -120,7 +121,7 @@ class Shipper:
             # Also once it works again: the segments before these were refused, and this table has to get them first.
             if table not in broken:
                 try:
-                    n_rows += commit(self._lake, table, pieces)
+                    n_rows += self._writer.commit(table, pieces)
                     continue
                 except (DeltaError, OSError, pa.ArrowException) as error:
                     _log.error("%s can not be written, its segments are kept: %s", self._lake / table, error)
