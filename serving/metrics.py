@@ -87,7 +87,7 @@ CALLS_REFUSED = Counter(
     "serving_calls_refused", "Calls that did not come in, or whose message was refused unread.", ["reason"]
 )
 CALLS_IN_FLIGHT = Gauge(
-    "serving_calls_in_flight", "Calls that run or wait for a thread.", ["pool"], multiprocess_mode="livesum"
+    "serving_calls_in_flight", "Calls that are being answered or wait for it.", ["pool"], multiprocess_mode="livesum"
 )
 JOURNAL_WRITABLE = Gauge("journal_writable", "0 while a worker can not journal.", multiprocess_mode="livemin")
 JOURNAL_WRITABLE.set(1)

@@ -117,7 +117,8 @@ class Predictions:
                 else:
                     awaited.append((place, model, claim))
             for model, together in asked.items():
-                outcomes.update(self._answer(model, together, received_at, began))
+                answered = self._answer(model, together, received_at, began)
+                outcomes.update((one.place, outcome) for one, outcome in zip(together, answered, strict=True))
         finally:
             self._let_go(asked)
         for place, model, claim in awaited:
@@ -147,31 +148,35 @@ class Predictions:
                 self._meter.refused(model, error, status=self._status_of(error))
         return error
 
-    def _answer(
-        self, model: LoadedModel, together: list[_Asked], received_at: int, began: float
-    ) -> Iterator[tuple[int, Outcome]]:
+    def _answer(self, model: LoadedModel, together: list[_Asked], received_at: int, began: float) -> Sequence[Outcome]:
+        """Return an outcome for each."""
         calls, sizes = [one.call for one in together], [len(one.rows[0]) for one in together]
         try:
             numbers, texts = _stacked([one.rows for one in together])
             scores = model.predictor.scores_of(numbers, texts)
+        except Exception as error:
+            if len(together) == 1:
+                return self._failed(model, together, error)
+            # One row's fault: whose?
+            return [outcome for one in together for outcome in self._answer(model, [one], received_at, began)]
+        try:
             ids = new_ids(received_at, len(scores))
             record = _record_of(model, calls, sizes, (numbers, texts), scores, ids, received_at)
             self._journal.append(record, model.contract, rows=len(scores))
         except Exception as error:
-            if len(together) > 1 and not isinstance(error, ServingError):  # one row's fault: whose?
-                for one in together:
-                    yield from self._answer(model, [one], received_at, began)
-                return
-            for one in together:
-                if one.claim is not None:
-                    self._recent.fail(one.claim, error)
-                yield one.place, self._refused(model, error)
-            return
+            return self._failed(model, together, error)
         self._meter.answered((model, time.perf_counter() - began, sizes, numbers, texts, scores))
-        for one, answer in zip(together, _answers_of(model, sizes, texts_of(ids), scores), strict=True):
+        answers = list(_answers_of(model, sizes, texts_of(ids), scores))
+        for one, answer in zip(together, answers, strict=True):
             if one.claim is not None:
                 self._recent.settle(one.claim, answer)
-            yield one.place, answer
+        return answers
+
+    def _failed(self, model: LoadedModel, together: list[_Asked], error: Exception) -> Sequence[Outcome]:
+        for one in together:
+            if one.claim is not None:
+                self._recent.fail(one.claim, error)
+        return [self._refused(model, error) for _ in together]
 
 
 def _stacked(each: Sequence[Rows]) -> tuple[Numbers, Texts]:

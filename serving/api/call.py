@@ -23,7 +23,7 @@ class CallCanceledError(Exception):
 class Call:
     """From its arrival to its status; as much of `grpc.ServicerContext` as servicers ask for.
 
-    The serving thread makes it and gives it what happens; one thread of a pool, at most, answers it.
+    The serving thread makes it and gives it what happens; one thread, it or one of a pool, answers it.
 
     Attributes:
         method: `/package.Service/Method`.

@@ -47,12 +47,14 @@ class CallPool:
         self._calls.discard(call)
 
     def run(self, work: Callable[[], None]) -> None:
-        """Have a thread do the work of a call that has a place; asked by one thread, too."""
-        self._work.put(work)
+        """Have a thread do the work of a call that has a place; for the serving thread to ask.
+
+        Raises:
+            RuntimeError: There is no thread, and none can be started.
+        """
         if len(self._threads) < min(self._most_threads, len(self._calls)):
-            thread = threading.Thread(target=self._serve, name=f"{self._name}-{len(self._threads)}", daemon=True)
-            thread.start()
-            self._threads.append(thread)
+            self._start_thread()
+        self._work.put(work)
 
     def close(self, seconds: float) -> bool:
         """Let the threads go; returns whether all did so in time."""
@@ -63,6 +65,17 @@ class CallPool:
             thread.join(max(0.0, deadline - time.monotonic()))
         return not any(thread.is_alive() for thread in self._threads)
 
+    def _start_thread(self) -> None:
+        thread = threading.Thread(target=self._serve, name=f"{self._name}-{len(self._threads)}", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:
+            if not self._threads:
+                raise
+            _log.warning("no further thread for %s calls can be started", self._name)
+        else:
+            self._threads.append(thread)
+
     def _serve(self) -> None:
         while (work := self._work.get()) is not None:
             try:
@@ -70,6 +83,7 @@ class CallPool:
             except BaseException:  # libraries in Rust panic with one; further calls depend on this thread
                 _log.exception("a call's work failed")
             del work  # it holds its call
+        self._work.put(None)  # for a thread that was started meanwhile
 
 
 def call_pools(settings: ServingSettings) -> dict[PoolName, CallPool]:

@@ -98,7 +98,7 @@ class Transport:
         return is_over
 
     def close(self) -> None:
-        """Free what the core holds; for when no pool answers a call any more."""
+        """Free what the core holds; for when no thread answers a call any more."""
         self._queue.shutdown()
         self._thread.join()
         self._core.destroy()

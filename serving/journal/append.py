@@ -157,8 +157,12 @@ class Journal:
                 raise JournalError(self._refusal)
             if self._closed:
                 return self._written
-            # Another handle: sealing may close the segment's own meanwhile, after a sync of its own.
-            written, handle = self._written, self._segment.duplicate_handle()
+            try:
+                # Another handle: sealing may close the segment's own meanwhile, after a sync of its own.
+                written, handle = self._written, self._segment.duplicate_handle()
+            except OSError as error:
+                self._lose(str(error.strerror))
+                raise JournalError(self._refusal) from error
         try:
             os.fdatasync(handle)
         except OSError as error:

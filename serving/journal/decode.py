@@ -128,6 +128,8 @@ def _texts(records: list[journal_pb2.PredictionRecord], n_texts: int) -> list[li
     row_by_row: list[str] = []
     for record in records:
         if not record.text_counts:
+            if len(record.texts) != n_texts:
+                raise ValueError(f"a row with {len(record.texts)} texts, its contract has {n_texts}")
             row_by_row.extend(record.texts)
             continue
         codes = np.frombuffer(record.text_codes, dtype="<u4").reshape(n_texts, -1).tolist()

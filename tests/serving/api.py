@@ -48,6 +48,8 @@ class Servicers:
         self.gate.set()
         self.entered = threading.Semaphore(0)
         self.callers: list[str] = []
+        self.threads: list[str] = []
+        self.groups: list[int] = []
         self.retrained: list[str] = []
 
     def Predict(self, request, context):  # noqa: N802
@@ -55,6 +57,7 @@ class Servicers:
         return prediction_pb2.PredictResponse(label=request.model)
 
     def predict_together(self, requests, contexts):
+        self.groups.append(len(requests))
         return [self.Predict(request, context) for request, context in zip(requests, contexts, strict=True)]
 
     def PredictBatch(self, request, context):  # noqa: N802
@@ -83,6 +86,7 @@ class Servicers:
 
     def _enter(self, context) -> None:
         self.callers.append(context.caller.name)
+        self.threads.append(threading.current_thread().name)
         self.entered.release()
         assert self.gate.wait(30)
 

@@ -99,6 +99,20 @@ def test_a_disk_that_fails_a_sync_is_not_asked_again(tmp_path: Path, monkeypatch
     journal.close()
 
 
+def test_a_process_without_file_handles_left_gives_the_journal_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    journal = Journal(tmp_path, durability="group")
+
+    def fail(_: int) -> int:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "dup", fail)
+        with pytest.raises(JournalError, match="is lost: Too many open files"):
+            append_predictions(journal, 1)
+    assert journal.lost
+    journal.close()
+
+
 def test_a_disk_that_fails_the_sync_of_a_seal_loses_the_journal_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     journal = Journal(tmp_path, durability="group")
     append_predictions(journal, 1)

@@ -88,6 +88,17 @@ def test_a_segment_reads_back_as_what_was_appended(tmp_path: Path):
     assert feedback["prediction_id"].to_pylist() == [labeled]
 
 
+def test_a_row_with_another_number_of_texts_than_its_contract_has_is_unreadable(tmp_path: Path):
+    journal = Journal(tmp_path)
+    record, _ = prediction_record()
+    record.prediction.texts.append("more")
+    journal.append(record, CONTRACT, rows=1)
+    journal.close()
+    (segment,) = sealed(tmp_path)
+    with pytest.raises(ValueError, match="a row with 3 texts, its contract has 2"):
+        tables_of(read_records(segment.path.read_bytes()).payloads, journal=segment.journal, segment=1)
+
+
 def test_records_keep_their_order_over_segments_and_each_segment_can_be_read_alone(tmp_path: Path):
     journal = Journal(tmp_path)
     ids = []

@@ -295,3 +295,38 @@ def test_the_journal_of_a_dead_worker_is_shipped_and_removed(house: House):
     house.shipper.ship()
     assert not dead.exists()
     assert house.shipped() == sorted(ids)
+
+
+def test_a_table_is_read_from_its_log_once_and_then_kept_up_to_date(
+    house: House, monkeypatch: pytest.MonkeyPatch, caplog
+):
+    ids = house.sealed_predictions()
+    house.shipper.ship()
+    opened = []
+    monkeypatch.setattr(commit, "DeltaTable", opened.append)
+    for _ in range(3):
+        ids += house.sealed_predictions()
+        house.shipper.ship()
+    monkeypatch.undo()
+    assert opened == []
+    DeltaTable(str(house.lake / "toy" / "predictions")).optimize.compact()
+    ids += house.sealed_predictions()
+    house.shipper.ship()
+    assert house.shipped() == sorted(ids)
+    assert "changed while it was written" not in caplog.text
+
+
+def test_a_table_that_another_has_replaced_is_not_taken_for_the_one_that_was_open(house: House, tmp_path: Path):
+    for _ in range(3):
+        house.sealed_predictions()
+        house.shipper.ship()
+    shutil.rmtree(house.lake)
+    other = House(tmp_path / "other")
+    other.shipper = Shipper(other.journals, house.lake)
+    others = other.sealed_predictions()
+    other.shipper.ship()
+    ids = house.sealed_predictions()
+    house.shipper.ship()
+    assert house.shipped() == sorted(others + ids)
+    assert DeltaTable(str(house.lake / "toy" / "predictions")).version() == 2
+    other.journal.close()

@@ -178,6 +178,21 @@ def test_a_row_that_breaks_the_graph_spoils_nobody_elses_answer(predictions: Pre
         assert kinds == [PredictionAnswer, ZeroDivisionError, PredictionAnswer]
 
 
+def test_what_the_journal_may_have_is_not_written_again(predictions: Predictions, journal: Journal, monkeypatch):
+    written = []
+
+    def append(*arguments: object, rows: int, **options: object) -> None:
+        written.append(rows)
+        raise OSError
+
+    monkeypatch.setattr(journal, "append", append)
+    outcomes = predictions.predict_together([call_of(ROW), call_of(ROW, request_id="a")])
+    assert [type(outcome) for outcome in outcomes] == [OSError, OSError]
+    assert written == [2]
+    monkeypatch.undo()
+    assert isinstance(predictions.predict(call_of(ROW, request_id="a")), PredictionAnswer)
+
+
 def test_a_refused_call_is_gone_without_the_collector(predictions: Predictions):
     gc.collect()
     gc.disable()

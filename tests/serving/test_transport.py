@@ -1,15 +1,20 @@
 """gRPC's core driven directly: what no call may do to the others, and how the end comes."""
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from types import SimpleNamespace
 
 import grpc
 import pytest
+from grpc._cython import cygrpc
 from grpc_health.v1 import health_pb2
 
+from protos.mlops.v1 import prediction_pb2
 from serving.api.call import Call
+from serving.api.call_pools import CallPool
 from serving.api.gate import Gate
 from serving.api.grpc_status import CallStatus
 from serving.api.health import HealthServicer
@@ -155,3 +160,81 @@ def test_a_watch_that_begins_while_the_server_ends_its_watches_ends_too():
         watch = servicer.Watch(health_pb2.HealthCheckRequest(), calls.arrived[0])
         assert [answer.status for answer in watch] == [health_pb2.HealthCheckResponse.NOT_SERVING]
         assert held.cancel()
+
+
+class EndlessEvents:
+    """A completion queue in which an event waits at any time, until it is shut down."""
+
+    def __init__(self) -> None:
+        self.events = 0
+        self.is_shut_down = False
+
+    def poll(self, _deadline: float | None) -> object:
+        self.events += 1
+        kind = cygrpc.CompletionType.queue_shutdown if self.is_shut_down else cygrpc.CompletionType.operation_complete
+        return SimpleNamespace(completion_type=kind, tag=lambda event: None)
+
+    def shutdown(self) -> None:
+        self.is_shut_down = True
+
+
+def test_what_is_due_is_done_though_events_never_end():
+    transport, events, done = Transport([]), EndlessEvents(), []
+    transport._queue = events
+    transport.soon(lambda: (done.append(events.events), events.shutdown()))
+    transport._serve()
+    assert done == [64]
+
+
+def thread_of(api: RunningApi, request: prediction_pb2.PredictRequest) -> str:
+    api.call(PREDICT, request.SerializeToString())
+    return api.servicers.threads[-1]
+
+
+def test_rows_are_answered_by_the_serving_thread_unless_they_may_take_long(tmp_path):
+    row = prediction_pb2.PredictRequest(model="toy")
+    of_a_version = prediction_pb2.PredictRequest(model="toy", version="1")
+    long = prediction_pb2.PredictRequest(model="toy", entity_key="x" * 5000)
+    with running_api(tmp_path, threads=1) as api:
+        assert [thread_of(api, request) for request in (row, of_a_version, long)] == ["transport", *["scoring-0"] * 2]
+    with running_api(tmp_path, threads=1, durability="group") as api:
+        assert thread_of(api, row) == "scoring-0"
+
+
+def test_rows_that_wait_are_answered_together(tmp_path):
+    with running_api(tmp_path) as api:
+        api.servicers.gate.clear()
+        first = api.later(PREDICT, ROW_REQUEST)
+        assert api.servicers.entered.acquire(timeout=10)
+        others = [api.later(PREDICT, ROW_REQUEST) for _ in range(8)]
+        time.sleep(0.5)
+        api.servicers.gate.set()
+        for call in (first, *others):
+            call.result()
+    assert sum(api.servicers.groups) == 9
+    assert max(api.servicers.groups) > 1
+
+
+def test_no_call_is_lost_where_no_thread_can_be_started(tmp_path, monkeypatch, caplog):
+    def fail(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    of_a_version = prediction_pb2.PredictRequest(model="toy", version="1").SerializeToString()
+    with running_api(tmp_path) as api:
+        with monkeypatch.context() as patched:
+            patched.setattr(threading.Thread, "start", fail)
+            assert api.status(BATCH) is grpc.StatusCode.INTERNAL
+            assert api.status(PREDICT, of_a_version) is grpc.StatusCode.INTERNAL
+            assert api.status(PREDICT, ROW_REQUEST) is grpc.StatusCode.OK
+        assert api.status(BATCH) is grpc.StatusCode.OK
+        eventually(lambda: api.pools["scoring"].calls == 0, what="freeing")
+
+
+def test_a_thread_that_is_started_while_its_pool_closes_ends_too():
+    pool, call = CallPool("late", threads=2, queue=0), object()
+    pool.enter(call)
+    pool.run(list)
+    assert pool.close(10)
+    pool.enter(object())
+    pool.run(list)
+    assert pool.close(10)
