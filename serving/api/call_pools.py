@@ -27,6 +27,7 @@ class CallPool:
         self._calls: set[Call] = set()
         self._threads: list[threading.Thread] = []
         self._work: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._guard = threading.Lock()
 
     @property
     def calls(self) -> int:
@@ -47,12 +48,12 @@ class CallPool:
         self._calls.discard(call)
 
     def run(self, work: Callable[[], None]) -> None:
-        """Have a thread do the work of a call that has a place; for the serving thread to ask.
+        """Have a thread do the work of a call that has a place.
 
         Raises:
             RuntimeError: There is no thread, and none can be started.
         """
-        if len(self._threads) < min(self._most_threads, len(self._calls)):
+        if len(self._threads) < self._most_threads:
             self._start_thread()
         self._work.put(work)
 
@@ -66,15 +67,19 @@ class CallPool:
         return not any(thread.is_alive() for thread in self._threads)
 
     def _start_thread(self) -> None:
-        thread = threading.Thread(target=self._serve, name=f"{self._name}-{len(self._threads)}", daemon=True)
-        try:
-            thread.start()
-        except RuntimeError:
-            if not self._threads:
-                raise
-            _log.warning("no further thread for %s calls can be started", self._name)
-        else:
-            self._threads.append(thread)
+        """Start one more if there are more calls than threads."""
+        with self._guard:
+            if len(self._threads) >= min(self._most_threads, len(self._calls)):
+                return
+            thread = threading.Thread(target=self._serve, name=f"{self._name}-{len(self._threads)}", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:
+                if not self._threads:
+                    raise
+                _log.warning("no further thread for %s calls can be started", self._name)
+            else:
+                self._threads.append(thread)
 
     def _serve(self) -> None:
         while (work := self._work.get()) is not None:

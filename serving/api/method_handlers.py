@@ -91,8 +91,9 @@ class MethodHandlers:
                     if not self._start(call):
                         pool.leave(call)
                         continue
-                    request = self._request_in(call, content, parse, policy)
-                    if request.version:  # type: ignore[attr-defined]
+                    _check_deadline(call)
+                    request: Any = parse(_admissible(content, policy))
+                    if request.version:
                         call.running = False
                         pool.run(partial(handle_alone, call, content))
                     else:
@@ -131,13 +132,14 @@ class MethodHandlers:
                 if self._draining:
                     raise DrainingError("the server is stopping: this message was not answered, send it again")
                 self._gate.admit_message()
-                with self._room_for(content, policy):
-                    yield parse(content)
+                message = _admissible(content, policy)
+                with self._room_for(message):
+                    yield parse(message)
 
         def request(call: Call) -> Message:
-            content = _next(call, self._calls)
-            with self._room_for(content, policy):
-                return parse(content)  # type: ignore[arg-type]
+            message = _admissible(_next(call, self._calls), policy)
+            with self._room_for(message):
+                return parse(message)
 
         read = requests if method.client_streaming else request
 
@@ -178,9 +180,10 @@ class MethodHandlers:
                 if not self._start(call):
                     pool.leave(call)
                     return
-                with self._room_for(content, policy):
+                message = _admissible(content, policy)
+                with self._room_for(message):
                     _check_deadline(call)
-                    request = parse(content)  # type: ignore[arg-type]
+                    request = parse(message)
                     outcome: Message | BaseException = answer(request, call)
             except BaseException as error:  # the edge of the process: the table decides what the client is told
                 outcome = error
@@ -210,13 +213,6 @@ class MethodHandlers:
         CALLER.set(call.caller)
         return not call.canceled
 
-    def _request_in(
-        self, call: Call, content: bytes | None, parse: Callable[[bytes], Message], policy: MethodPolicy
-    ) -> Message:
-        with self._room_for(content, policy):
-            _check_deadline(call)
-            return parse(content)  # type: ignore[arg-type]
-
     def _finish(
         self, call: Call, outcome: Message | BaseException, pool: CallPool, request: Message | None = None
     ) -> None:
@@ -240,12 +236,8 @@ class MethodHandlers:
         call.end(end_of(error))
         forget_frames(error)
 
-    def _room_for(self, content: bytes | None, policy: MethodPolicy) -> AbstractContextManager[None]:
-        if content is None:
-            raise ContractError([Violation("message", "is missing: the call ended without one")])
-        if len(content) > policy.maximum_bytes:
-            raise MessageLimitError(f"the message has {len(content)} bytes, at most {policy.maximum_bytes} are taken")
-        return self._large.holding(len(content)) if len(content) > UNCOUNTED_BYTES else nullcontext()
+    def _room_for(self, message: bytes) -> AbstractContextManager[None]:
+        return self._large.holding(len(message)) if len(message) > UNCOUNTED_BYTES else nullcontext()
 
 
 def audited(answer: Answer, name: str, log: AuditLog) -> Answer:
@@ -275,6 +267,14 @@ def _next(call: Call, arrivals: Arrivals) -> bytes | None:
         return call.receive()
     finally:
         arrivals.came(call)
+
+
+def _admissible(content: bytes | None, policy: MethodPolicy) -> bytes:
+    if content is None:
+        raise ContractError([Violation("message", "is missing: the call ended without one")])
+    if len(content) > policy.maximum_bytes:
+        raise MessageLimitError(f"the message has {len(content)} bytes, at most {policy.maximum_bytes} are taken")
+    return content
 
 
 def _check_deadline(call: Call) -> None:
