@@ -3,14 +3,18 @@
 `PROMETHEUS_MULTIPROC_DIR` must be set before this module is imported; the supervisor does that for its children.
 """
 
+import os
 from inspect import getclosurevars
 from typing import Any
 
 import numpy as np
-from prometheus_client import Counter, Gauge, Histogram
-from prometheus_client.values import ValueClass
+from prometheus_client import Counter, Gauge, Histogram, values
 
 from serving.formats.contract import Numbers
+from serving.metric_files import PROCESS_VARIABLE
+
+if _process := os.environ.get(PROCESS_VARIABLE):
+    values.ValueClass = values.MultiProcessValue(lambda: _process)  # type: ignore[no-untyped-call]
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 
@@ -38,7 +42,7 @@ class BulkHistogram(Histogram):
 
 def _kept_values() -> list[Any]:
     """Return the list in which the library holds on to every value for the case of a fork, which no worker does."""
-    kept: list[Any] = getclosurevars(ValueClass.__init__).nonlocals.get("values", [])
+    kept: list[Any] = getclosurevars(values.ValueClass.__init__).nonlocals.get("values", [])
     return kept
 
 

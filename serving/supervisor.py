@@ -10,14 +10,14 @@ import signal
 import socket
 import threading
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import IO
-
-from prometheus_client.multiprocess import mark_process_dead
 
 from serving.child import Child
 from serving.errors import SettingsError
 from serving.journal.backlog import Quota
+from serving.metric_files import PROCESS_VARIABLE, end_gauges, reserve
 from serving.observation import Observation
 from serving.security.protection import check_protection
 from serving.settings import ServingSettings, address_of, variable_of
@@ -46,15 +46,14 @@ class Supervisor:
         self._reserved, port = _reserve_port(settings)
         self._settings = settings.model_copy(update={"port": port})
         self._draining = False
-        shutil.rmtree(settings.metrics_folder, ignore_errors=True)
-        settings.metrics_folder.mkdir()
+        workers, shipper = [f"worker-{i}" for i in range(settings.workers)], "shipper"
+        _prepare_metrics(settings, (*workers, shipper))
         self._observation = self._observe()
         quota = Quota(settings.journals, maximum_bytes=settings.journal_quota_bytes)
         quota.enforce()
         self._quota = Ticker(quota.enforce, seconds=_QUOTA_SECONDS, name="journal-quota")
-        environment = self._settings.environment() | {"PROMETHEUS_MULTIPROC_DIR": str(settings.metrics_folder)}
-        self._workers = [Child(f"worker {i}", "serving.worker", environment) for i in range(settings.workers)]
-        self._shipper = Child("shipper", "serving.shipper", environment)
+        self._workers = [self._child(name, "serving.worker") for name in workers]
+        self._shipper = self._child(shipper, "serving.shipper")
 
     @property
     def ready(self) -> bool:
@@ -77,8 +76,8 @@ class Supervisor:
         announced = False
         while not stopping.wait(_WATCH_SECONDS):
             for child in (*self._workers, self._shipper):
-                if dead := child.keep_alive():
-                    mark_process_dead(dead, str(self._settings.metrics_folder))  # type: ignore[no-untyped-call]
+                if child.keep_alive():
+                    end_gauges(self._settings.metrics_folder, child.name)
             if not announced and all(worker.state in {"listening", "ready"} for worker in self._workers):
                 self._announce()
                 announced = True
@@ -109,6 +108,10 @@ class Supervisor:
         temporary.write_text(json.dumps(addresses))
         temporary.rename(settings.address_file)
         _log.info("serving at %s, metrics at %s/metrics", addresses["address"], addresses["metrics"])
+
+    def _child(self, name: str, module: str) -> Child:
+        metrics = {"PROMETHEUS_MULTIPROC_DIR": str(self._settings.metrics_folder), PROCESS_VARIABLE: name}
+        return Child(name, module, self._settings.environment() | metrics)
 
     def _observe(self) -> Observation:
         settings = self._settings
@@ -143,6 +146,19 @@ def _prepare_folders(settings: ServingSettings) -> None:
         except OSError as error:
             mend = f"set {variable_of(setting)} to a folder that this user can write"
             raise SettingsError(f"{folder} can not be written: {error.strerror}; {mend}") from error
+
+
+def _prepare_metrics(settings: ServingSettings, processes: Iterable[str]) -> None:
+    folder = settings.metrics_folder
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        folder.mkdir()
+        for process in processes:
+            reserve(folder, process)
+    except OSError as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        mend = f"make room on its disk, or set {variable_of('home')} to a folder elsewhere"
+        raise SettingsError(f"{folder} can not be written: {error.strerror}; {mend}") from error
 
 
 def _claim_home(settings: ServingSettings) -> IO[str]:

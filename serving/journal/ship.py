@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -18,6 +19,8 @@ from serving.journal.recover import adopt, journal_folders, quarantine, remove_u
 from serving.journal.segment import Segment, read_records, segments_of
 
 _BATCH_BYTES = 64 * 1024 * 1024
+_DECORATION = re.compile(r"\x1b\[\d*m|↳")
+"""Of delta-rs's messages, which are several lines in colours."""
 # Whatever decoding can raise: one segment that this release can not read must not hold up the others for ever.
 _UNREADABLE = (ArithmeticError, AttributeError, DecodeError, LookupError, TypeError, ValueError, pa.ArrowException)
 
@@ -124,7 +127,8 @@ class Shipper:
                     n_rows += self._writer.commit(table, pieces)
                     continue
                 except (DeltaError, OSError, pa.ArrowException) as error:
-                    _log.error("%s can not be written, its segments are kept: %s", self._lake / table, error)
+                    why = " ".join(_DECORATION.sub("", str(error)).split())
+                    _log.error("%s can not be written, its segments are kept: %s", self._lake / table, why)
                     broken.add(table)
             for piece in pieces:
                 missing[piece.segment.path].add(table)

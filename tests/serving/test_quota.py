@@ -1,12 +1,15 @@
 """Journals are bounded and their disk may fill: calls are refused meanwhile, and nothing is lost."""
 
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from serving.errors import JournalError
+from serving.client import Client
+from serving.errors import CallError, ContractError, JournalError
 from serving.journal.append import Journal
 from serving.journal.backlog import Quota, backlog_of
 from serving.journal.ship import Shipper
@@ -18,22 +21,29 @@ MIB = 1024 * 1024
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 1 MiB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    try:
-        mounted = subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)], capture_output=True, check=False
-        )
-    except FileNotFoundError:
-        pytest.skip("mount is not installed")
-    if mounted.returncode:
-        pytest.skip("this user can not mount; the same is tested with a file size limit in test_journal.py")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+def new_disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
+    """Make file systems of some MiB."""
+    disks: list[Path] = []
+
+    def make(mebibytes: int) -> Path:
+        folder = tmp_path / f"disk{len(disks)}"
+        folder.mkdir()
+        try:
+            mounted = subprocess.run(
+                ["mount", "-t", "tmpfs", "-o", f"size={mebibytes}m", "tmpfs", str(folder)],
+                capture_output=True,
+                check=False,
+            )
+        except FileNotFoundError:
+            pytest.skip("mount is not installed")
+        if mounted.returncode:
+            pytest.skip("this user can not mount; the same is tested with a file size limit in test_journal.py")
+        disks.append(folder)
+        return folder
+
+    yield make
+    for disk in disks:
+        subprocess.run(["umount", "--lazy", str(disk)], check=True)
 
 
 def until_refused(predict: Callable[[], list[str]]) -> tuple[list[str], str]:
@@ -103,8 +113,9 @@ def test_quarantined_segments_count_towards_the_quota(tmp_path: Path):
 
 
 def test_a_really_full_disk_keeps_what_was_acknowledged_and_the_shipper_makes_room_on_it(
-    small_disk: Path, tmp_path: Path
+    new_disk: Callable[[int], Path], tmp_path: Path
 ):
+    small_disk = new_disk(1)
     journal = Journal(small_disk)
     shipper = Shipper(small_disk, tmp_path / "lake")
     acknowledged = []
@@ -161,12 +172,74 @@ def test_a_lake_that_is_away_for_long_stops_answers_at_the_quota_and_heals_by_it
 
 
 def test_a_server_on_a_really_full_disk_heals_when_the_lake_takes_its_rows(
-    new_server: Callable[..., RunningServer], small_disk: Path
+    new_server: Callable[..., RunningServer], new_disk: Callable[[int], Path]
 ):
-    server = new_server(seal_seconds=0.1, ship_seconds=0.1, journals=small_disk)
+    server = new_server(seal_seconds=0.1, ship_seconds=0.1, journals=new_disk(1))
     promote(server.store, 1)
     server.start()
     (server.home / "lake").write_text("in the way")
     with server.client() as client:
         assert client.wait_until_healthy(MODEL)
     assert_it_heals_with_the_lake(server, fill(server))
+
+
+def fill_disk(disk: Path) -> Path:
+    """Leave no room on a disk; returns the file that takes it."""
+    ballast = disk / "ballast"
+    with suppress(OSError):  # somebody else took the last of it
+        ballast.write_bytes(bytes(shutil.disk_usage(disk).free))
+    assert shutil.disk_usage(disk).free == 0
+    return ballast
+
+
+def test_a_home_on_a_really_full_disk_ends_no_worker_and_heals_with_room(
+    new_server: Callable[..., RunningServer], new_disk: Callable[[int], Path]
+):
+    disk = new_disk(20)
+    server = new_server(str(disk / "home"), workers=2, seal_seconds=0.1, ship_seconds=0.1)
+    promote(server.store, 1)
+    server.start()
+    workers = {worker.pid for worker in server.children("worker")}
+    with server.client(retry_seconds=0) as client:
+        assert client.wait_until_healthy(MODEL)
+        ballast = fill_disk(disk)
+        acknowledged, _ = until_refused(lambda: [client.predict(MODEL, ROW).prediction_id])
+        for place in range(20):  # what was never counted before takes room in the metrics
+            with pytest.raises((ContractError, JournalError)):
+                client.predict(MODEL, ROW | ({"carrier": "zz"} if place % 2 else {"hour": -1}))
+        eventually(lambda: server.metric("model_predictions_total", status="UNAVAILABLE") > 0, what="counted refusals")
+        assert server.http("/livez")[0] == 200
+        assert {worker.pid for worker in server.children("worker")} == workers
+        for worker in server.children("worker"):
+            worker.kill()
+        eventually(lambda: len(server.children("worker")) == 2, what="new workers")
+        eventually(lambda: is_refused(client), what="an answer that there is no room")
+        ballast.unlink()
+        assert client.wait_until_healthy(MODEL, seconds=30)
+        acknowledged.append(client.predict(MODEL, ROW).prediction_id)
+    assert server.terminate() == 0
+    shipped = server.shipped()
+    assert set(acknowledged) <= set(shipped)
+    assert len(shipped) == len(set(shipped))
+
+
+def is_refused(client: Client) -> bool:
+    try:
+        client.predict(MODEL, ROW)
+    except JournalError:
+        return True
+    except CallError:  # the worker is not there yet
+        return False
+    pytest.fail("a full disk took a prediction")
+
+
+def test_a_server_does_not_start_without_room_for_its_metrics(
+    new_server: Callable[..., RunningServer], new_disk: Callable[[int], Path]
+):
+    disk = new_disk(2)
+    server = new_server(str(disk / "home"))
+    promote(server.store, 1)
+    server.start(wait=False)
+    assert server.process.wait(30) == 2, server.log
+    assert "No space left on device; make room on its disk, or set MLOPS_HOME" in server.log
+    assert "Traceback" not in server.log

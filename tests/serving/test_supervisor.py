@@ -88,8 +88,8 @@ def test_a_worker_that_cannot_start_is_tried_again_and_again_but_ever_more_rarel
     journals.write_text("in the way")
     for worker in server.children("worker"):
         worker.kill()
-    eventually(lambda: server.log.count("worker 0 (pid") >= 5, seconds=60, what="restarts")
-    pauses = [float(pause) for pause in re.findall(r"worker 0 .* restart in ([0-9.]+) s", server.log)]
+    eventually(lambda: server.log.count("worker-0 (pid") >= 5, seconds=60, what="restarts")
+    pauses = [float(pause) for pause in re.findall(r"worker-0 .* restart in ([0-9.]+) s", server.log)]
     assert pauses[:5] == sorted(pauses[:5])
     assert pauses[4] >= 8 * pauses[0]
     assert (server.http("/livez")[0], server.http("/readyz")[0]) == (200, 503)
