@@ -3,6 +3,7 @@
 import argparse
 import sys
 
+from serving.build import server_version
 from serving.commands import add_commands
 from serving.errors import SettingsError
 from serving.lifeline import keep_pandas_out
@@ -39,6 +40,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog="environment variables:\n" + "\n".join(lines),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--version", action="version", version=server_version())
     add_commands(parser)
     return parser
 

@@ -5,12 +5,13 @@ from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry, Info, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
+from serving.build import build_info
 from serving.journal.backlog import backlog_of
 
 
@@ -48,6 +49,7 @@ class Observation:
         registry = CollectorRegistry()
         MultiProcessCollector(registry, path=str(metrics))  # type: ignore[no-untyped-call]
         registry.register(JournalCollector(journals))
+        Info("serving_build", "What this server is made of.", registry=registry).info(build_info())
         self._server = ThreadingHTTPServer(address, _handler(registry, ready))
         self._server.daemon_threads = True
         self.port = self._server.server_address[1]

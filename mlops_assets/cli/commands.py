@@ -6,6 +6,7 @@ from mlops_assets.cli import automation, backtest, calls, keys, run
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="mlops-assets", message="%(version)s")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 def commands(debug: bool) -> None:
     r"""Run, ask and steer the closed loop: data, training, gate, release, serving, labels, drift.

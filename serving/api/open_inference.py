@@ -1,7 +1,6 @@
 """Answers `inference.GRPCInferenceService`, the Open Inference Protocol: decode, delegate, encode."""
 
 from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import grpc
@@ -9,13 +8,13 @@ import grpc
 from protos.inference import open_inference_pb2 as pb
 from protos.inference import open_inference_pb2_grpc as pb_grpc
 from serving.api import tensor_calls, tensor_metadata
+from serving.build import SERVER_NAME, server_version
 from serving.errors import ModelNotFoundError, ModelUnavailableError
 from serving.model_statistics import VersionStatistics, version_statistics
 from serving.prediction import Predictions
 from serving.scoring.host import ModelHost
 from serving.security.identity import CALLER
 
-SERVER_NAME = "mlops-assets"
 EXTENSIONS = ("model_configuration", "statistics")
 
 
@@ -34,7 +33,7 @@ class OpenInferenceServicer(pb_grpc.GRPCInferenceServiceServicer):
     ) -> None:
         self._predictions, self._host = predictions, host
         self._metrics_folder, self._is_ready = metrics_folder, is_ready
-        self._server_version = _server_version()
+        self._server_version = server_version()
 
     def ServerLive(  # noqa: N802
         self, request: pb.ServerLiveRequest, context: grpc.ServicerContext
@@ -100,10 +99,3 @@ class OpenInferenceServicer(pb_grpc.GRPCInferenceServiceServicer):
             counted = {self._host.model(name, version).version: VersionStatistics()} | counted
         told = [version] if version else counted
         return [tensor_metadata.statistics_of(name, each, counted[each]) for each in told]
-
-
-def _server_version() -> str:
-    try:
-        return version(SERVER_NAME)
-    except PackageNotFoundError:  # a checkout on the path that was never installed
-        return "unreleased"

@@ -1,14 +1,17 @@
 """What `/metrics` says after known calls."""
 
 import os
+import platform
 import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import grpc
 import pytest
 
+from serving.build import server_version
 from serving.client import Client
 from serving.errors import ContractError, ModelNotFoundError
 from serving.formats.contract import TextFeature
@@ -42,6 +45,11 @@ def test_answered_rows_are_counted_over_all_workers(server: RunningServer):
     score = score_of(1, 400, 7, "aa")
     assert server.metric("model_score_sum", **VERSION) == pytest.approx(50 * score, rel=1e-5)
     assert server.metric("model_confidence_sum", **VERSION) == pytest.approx(50 * max(score, 1 - score), rel=1e-5)
+
+
+def test_the_build_says_what_answers(server: RunningServer):
+    installed = {"version": server_version(), "python": platform.python_version(), "grpcio": grpc.__version__}
+    assert server.metric("serving_build_info", **installed) == 1
 
 
 def test_unusual_values_are_counted_by_feature_also_those_of_refused_calls(server: RunningServer):
