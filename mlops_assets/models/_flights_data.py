@@ -13,6 +13,8 @@ import pandas as pd
 from mlops_assets.errors import DataError
 
 LATE_MINUTES = 15
+_MINUTE = pd.Timedelta(minutes=1)
+"""What minutes are multiplied by: pandas converts a column with missing values through memory that nobody set."""
 WEATHER = {
     "temp": "temperature",
     "humid": "humidity",
@@ -89,13 +91,13 @@ def _scheduled_block_minutes(table: pd.DataFrame, folder: Path) -> pd.Series:
 
 
 def _examples(table: pd.DataFrame) -> pd.DataFrame:
-    scheduled = table["time_hour"] + pd.to_timedelta(table["minute"], unit="min")
+    scheduled = table["time_hour"] + table["minute"] * _MINUTE
     lateness = table["arr_delay"]
     date = pd.to_datetime(table[["year", "month", "day"]])
     flight = table["carrier"] + table["flight"].astype(str) + "-" + table["origin"]
     return pd.DataFrame(
         {
-            "event_time": scheduled + pd.to_timedelta(table["dep_delay"], unit="min"),
+            "event_time": scheduled + table["dep_delay"] * _MINUTE,
             "entity_key": flight + "-" + date.dt.strftime("%Y-%m-%d"),
             "departure_delay": table["dep_delay"],
             "scheduled_minute": table["hour"] * 60.0 + table["minute"],
@@ -110,6 +112,6 @@ def _examples(table: pd.DataFrame) -> pd.DataFrame:
             "origin": table["origin"],
             "destination": table["dest"],
             "arrival": (lateness > LATE_MINUTES).map({True: "late", False: "on_time"}).where(lateness.notna(), None),
-            "observed_at": scheduled + pd.to_timedelta(table["scheduled_block_minutes"] + lateness, unit="min"),
+            "observed_at": scheduled + (table["scheduled_block_minutes"] + lateness) * _MINUTE,
         }
     )
