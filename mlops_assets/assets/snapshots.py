@@ -143,11 +143,16 @@ def quarantine(spec: ModelSpec, lake: Lake, rejected: "pd.DataFrame") -> None:
 def pin_predictions(
     spec: ModelSpec, lake: LakeResource, source: SourceData
 ) -> tuple[LabelledPredictions, dict[str, Any]]:
-    """Decide the training window and count what the log holds in it."""
-    end = snapshot_end(source.end, lake.watermark(spec), spec.windows)
+    """Decide the training window and count what the log holds in it.
+
+    It ends with the source where the log has no label to add: rows of long ago can be trained on today.
+    """
     versions = log_versions(lake.tables, spec.name)
-    frame = labelled_predictions(lake.tables, spec, versions, start=end - spec.training.history, end=end)
-    n_labels = int(frame["observed_label"].notna().sum())
+    for end in (snapshot_end(source.end, lake.watermark(spec), spec.windows), source.end):
+        frame = labelled_predictions(lake.tables, spec, versions, start=end - spec.training.history, end=end)
+        n_labels = int(frame["observed_label"].notna().sum())
+        if n_labels:
+            break
     pinned = LabelledPredictions(versions, end - spec.training.history, end, len(frame), n_labels)
     metadata = {
         **row_metadata(frame),

@@ -50,7 +50,7 @@ def watermark(lake: Lake, spec: ModelSpec, *, clock: Literal["wall", "event"], n
         now: The present less the shipping lag.
     """
     if clock == "wall":
-        return now
+        return now if lake.version(spec.name, "predictions") is not None else None
     times = [lake.newest(spec.name, "predictions", "event_time"), lake.newest(spec.name, "feedback", "observed_at")]
     return max((time for time in times if time is not None), default=None)
 

@@ -1,17 +1,20 @@
 """Source and snapshot: what breaks the contract stops the line and is kept."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import dagster as dg
 import pandas as pd
 import pytest
 
-from mlops_assets.assets.snapshots import load_source, refuse_superseded
+from mlops_assets.assets.snapshots import load_source, pin_predictions, refuse_superseded
 from mlops_assets.core.snapshots import check_label_health
 from mlops_assets.errors import ContractViolationError, InsufficientDataError, LabelHealthError, SupersededError
+from mlops_assets.resources.lake import LakeResource
 from serving.formats.release import Release, ReleaseStore, Routing
 from tests.conftest import ANCHOR, DAY, tiny_source
 from tests.integration.harness import InProcessLoop
+from tests.lake_rows import log_labels, log_predictions
 
 
 def broken_source():
@@ -49,6 +52,27 @@ def test_a_source_with_an_unknown_column_is_named(lake, tiny_spec):
     spec = replace(tiny_spec, source=lambda: tiny_source().assign(surprise=1))
     with pytest.raises(ContractViolationError, match="surprise"):
         load_source(spec, lake)
+
+
+def test_on_the_wall_clock_a_source_of_long_ago_is_trained_on_until_the_log_has_labels(lake, tiny_spec):
+    wall = LakeResource(root=str(lake.root), clock="wall")
+    source, _ = load_source(tiny_spec, lake)
+    assert pin_predictions(tiny_spec, wall, source)[0].end == source.end
+    yesterday = datetime.now(UTC) - DAY
+    row = {"prediction_id": "a", "event_time": yesterday - DAY, "size": 9.5, "color": "red"}
+    log_predictions(lake, tiny_spec, [row])
+    unlabelled, _ = pin_predictions(tiny_spec, wall, source)
+    assert (unlabelled.end, unlabelled.n_rows) == (source.end, 0)
+    log_labels(lake, tiny_spec, [{"prediction_id": "a", "label": "yes", "observed_at": yesterday}])
+    labelled, _ = pin_predictions(tiny_spec, wall, source)
+    assert (labelled.end > yesterday - DAY, labelled.n_rows, labelled.n_labels) == (True, 1, 1)
+
+
+def test_a_first_version_is_trained_on_the_wall_clock(tmp_path, tiny_spec):
+    with dg.instance_for_test() as instance:
+        loop = InProcessLoop(tiny_spec, tmp_path / "home", instance, clock="wall")
+        assert loop.run("retrain").success
+    assert loop.store.latest("tiny").action == "promote"
 
 
 def test_an_empty_source_says_where_to_look(lake, tiny_spec):

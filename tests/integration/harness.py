@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import dagster as dg
 
@@ -22,12 +22,13 @@ class InProcessLoop:
     spec: ModelSpec
     home: Path
     instance: dg.DagsterInstance
+    clock: Literal["wall", "event"] = "event"
     cursors: dict[str, str | None] = field(default_factory=dict)
     run_keys: set[tuple[str, str]] = field(default_factory=set)
     requested: list[tuple[str, dg.RunRequest]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        where = Settings(home=self.home, clock="event", shipping_lag_seconds=0)
+        where = Settings(home=self.home, clock=self.clock, shipping_lag_seconds=0)
         self.resources = build_resources(where)
         self.definitions = dg.Definitions.merge(
             build_model_definitions(self.spec),

@@ -94,9 +94,10 @@ def test_label_counts_change_with_every_late_and_corrected_label(lake, tiny_spec
     assert label_counts(lake, tiny_spec, start=ANCHOR) == corrected
 
 
-def test_the_event_clock_follows_the_greatest_event_or_observation(lake, tiny_spec):
+def test_the_event_clock_follows_the_greatest_event_or_observation_and_the_wall_clock_now(lake, tiny_spec):
     now = ANCHOR + 100 * DAY
     assert watermark(lake, tiny_spec, clock="event", now=now) is None
+    assert watermark(lake, tiny_spec, clock="wall", now=now) is None
     log_predictions(lake, tiny_spec, [prediction("a", 1), prediction("b", 30)])
     assert watermark(lake, tiny_spec, clock="event", now=now) == ANCHOR + 30 * HOUR
     log_labels(lake, tiny_spec, [label("a", "yes", 50)])
