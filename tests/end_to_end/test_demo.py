@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import dagster as dg
 import pytest
 
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(600)]
@@ -44,6 +45,12 @@ def processes_of(home):
     return found
 
 
+def retraining_runs(home):
+    """Return all runs of the retraining job that Dagster knows, the newest first."""
+    with dg.DagsterInstance.from_config(str(home / "dagster")) as instance:
+        return instance.get_runs(dg.RunsFilter(job_name="wine_cultivar_retrain"))
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     home = tmp_path_factory.mktemp("demo") / "home"
@@ -54,7 +61,7 @@ def finished(tmp_path_factory):
 
 
 def test_a_shift_becomes_three_drifted_windows_one_run_and_a_version_that_the_running_server_answers_with(finished):
-    _, output, summary = finished
+    home, output, summary = finished
     assert [window["drift_verdict"] for window in summary["windows"]] == ["clean"] * 3 + ["drifted"] * 3
     assert summary["windows"][3]["drifted_features"] == ["alcohol"]
     (retraining,) = summary["retrainings"]
@@ -62,6 +69,7 @@ def test_a_shift_becomes_three_drifted_windows_one_run_and_a_version_that_the_ru
     assert summary["windows"][5]["trigger"] == "drift"
     assert retraining["candidate_version"] == "2"
     assert retraining["seconds_from_trigger_to_first_answer"] > 0
+    assert [run.tags["mlops/trigger"] for run in retraining_runs(home)] == ["drift", "manual"], "and no run twice"
 
 
 def test_stable_windows_through_the_daemon_trigger_nothing(finished):
@@ -93,6 +101,24 @@ def test_nothing_is_left_running(finished):
     assert processes_of(home) == []
 
 
+def test_a_demo_that_was_stopped_goes_on_where_it_was(tmp_path):
+    home = tmp_path / "home"
+    process = demo(home, "--weeks", "3", "--exit")
+    seen = next(line for line in process.stdout if line.startswith("2024-03-02"))
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, seen + output
+    resumed = demo(home, "--weeks", "3", "--exit", "--resume")
+    output, _ = resumed.communicate(timeout=300)
+    assert resumed.returncode == 0, output
+    assert "A version is in production already" in output
+    summary = json.loads((home / "demo" / "summary.json").read_text())
+    assert [(window["rows"], window["labels"]) for window in summary["windows"]] == [(300, 300)] * 3
+    assert summary["acknowledged_predictions"] == summary["logged_predictions"] == 900
+    assert summary["duplicate_predictions"] == summary["failed_calls"] == 0
+    assert len(retraining_runs(home)) == 1
+
+
 def test_ctrl_c_at_any_moment_leaves_no_process(tmp_path):
     for seconds in (1.0, 12.0):
         home = tmp_path / f"after-{seconds:.0f}"
@@ -103,3 +129,20 @@ def test_ctrl_c_at_any_moment_leaves_no_process(tmp_path):
         assert process.returncode == 130, output
         assert "Traceback" not in output
         assert processes_of(home) == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_on_a_quarter_of_real_flights_the_loop_beats_the_frozen_model_and_the_constant(tmp_path):
+    home = tmp_path / "home"
+    process = demo(home, "--model", "flight_delay", "--exit")
+    output, _ = process.communicate(timeout=1700)
+    assert process.returncode == 0, output
+    summary = json.loads((home / "demo" / "summary.json").read_text())
+    loss = {name: totals["log_loss"] for name, totals in summary["totals"].items()}
+    assert loss["loop"] < loss["frozen"] < loss["constant"]
+    assert {retraining["trigger"] for retraining in summary["retrainings"]} == {"drift"}
+    assert "promote" in {retraining["verdict"] for retraining in summary["retrainings"]}
+    assert summary["failed_calls"] == summary["duplicate_predictions"] == 0
+    assert summary["acknowledged_predictions"] == summary["logged_predictions"] > 60_000
+    assert processes_of(home) == []
