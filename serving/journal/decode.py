@@ -1,7 +1,7 @@
 """Turns the records of a segment into Arrow tables, column by column."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 
@@ -14,7 +14,7 @@ from protos.mlops.v1 import journal_pb2
 from serving.formats.contract import Contract
 from serving.formats.record import FEEDBACK_SCHEMA, prediction_schema
 from serving.identifiers import arrow_texts_of
-from serving.journal.segment import rows_of
+from serving.journal.segment import ID_BYTES
 
 SEQUENCE_BITS = 32
 """A record's sequence is its segment's number, shifted by these bits, plus the row's place in the segment."""
@@ -28,16 +28,13 @@ class _Batch:
     starts: list[int] = field(default_factory=list)
     counts: list[int] = field(default_factory=list)
 
-    def add(self, record: journal_pb2.PredictionRecord, *, start: int, count: int) -> None:
+    def add(self, record: journal_pb2.PredictionRecord, *, start: int) -> int:
+        """Take a record; returns how many rows it has."""
+        count = len(record.prediction_ids) // ID_BYTES
         self.records.append(record)
         self.starts.append(start)
         self.counts.append(count)
-
-    def call_rows(self) -> NDArray[np.int64]:
-        """Return how many rows each call has, record by record."""
-        return np.array(
-            [n for record, count in zip(self.records, self.counts, strict=True) for n in record.call_rows or [count]]
-        )
+        return count
 
     def sequences(self) -> NDArray[np.int64]:
         counts = np.array(self.counts)
@@ -66,17 +63,17 @@ def tables_of(payloads: Iterable[bytes], *, journal: str, segment: int) -> dict[
     sequence = segment << SEQUENCE_BITS
     for payload in payloads:
         record = journal_pb2.JournalRecord.FromString(payload)
-        kind, n_rows = record.WhichOneof("kind"), rows_of(record)
-        if kind == "contract":
-            contracts[record.contract.digest] = Contract.from_json(record.contract.json)
-        elif kind == "prediction":
-            batch = predictions[record.prediction.contract_digest]
-            batch.add(record.prediction, start=sequence, count=n_rows)
+        kind = record.WhichOneof("kind")
+        if kind == "prediction":
+            prediction = record.prediction
+            sequence += predictions[prediction.contract_digest].add(prediction, start=sequence)
         elif kind == "feedback":
             feedback[record.feedback.model].append((sequence, record.feedback))
+            sequence += len(record.feedback.rows)
+        elif kind == "contract":
+            contracts[record.contract.digest] = Contract.from_json(record.contract.json)
         else:
             raise ValueError("a record of a kind that this release does not know")
-        sequence += n_rows
     tables: dict[str, list[pa.Table]] = defaultdict(list)
     for digest, batch in predictions.items():
         if digest not in contracts:
@@ -88,17 +85,22 @@ def tables_of(payloads: Iterable[bytes], *, journal: str, segment: int) -> dict[
 
 
 def _prediction_table(contract: Contract, batch: _Batch, journal: str) -> pa.Table:
-    records, counts, calls = batch.records, np.array(batch.counts), batch.call_rows()
+    records, counts = batch.records, np.array(batch.counts)
+    grouped = [record.call_rows for record in records]
+    n_calls = [len(some) or 1 for some in grouped]
+    calls = np.array([n for some, count in zip(grouped, batch.counts, strict=True) for n in some or (count,)])
     scores = np.frombuffer(b"".join([record.scores for record in records]), dtype="<f8")
     positive = scores >= contract.threshold
     received = np.repeat(np.array([record.received_at_us for record in records], dtype=np.int64), counts)
     columns: dict[str, pa.Array] = {
         "prediction_id": arrow_texts_of(b"".join([record.prediction_ids for record in records])),
-        "request_id": _missing_if_empty(np.repeat(np.array(_request_ids(batch), dtype=object), calls)),
+        "request_id": _optional([record.request_ids for record in records], n_calls).take(
+            np.repeat(np.arange(len(calls)), calls)
+        ),
         "row": pa.array(np.arange(len(scores)) - np.repeat(np.cumsum(calls) - calls, calls)),
         "received_at": _timestamps(received),
-        "event_time": _timestamps([time for record in records for time in record.event_times_us]),
-        "entity_key": _missing_if_empty(_entity_keys(batch)),
+        "event_time": _timestamps([*chain.from_iterable([record.event_times_us for record in records])]),
+        "entity_key": _optional([record.entity_keys for record in records], batch.counts),
         "model_version": _repeated([record.model_version for record in records], counts),
         "generation": pa.array(np.repeat(np.array([r.generation for r in records], dtype=np.int64), counts)),
         "role": _repeated([record.role for record in records], counts),
@@ -127,16 +129,17 @@ def _texts(records: list[journal_pb2.PredictionRecord], n_texts: int) -> list[li
     """Return each column's texts, row by row."""
     row_by_row: list[str] = []
     for record in records:
-        if not record.text_counts:
-            if len(record.texts) != n_texts:
-                raise ValueError(f"a row with {len(record.texts)} texts, its contract has {n_texts}")
-            row_by_row.extend(record.texts)
+        texts, counts = record.texts, record.text_counts
+        if not counts:
+            if len(texts) != n_texts:
+                raise ValueError(f"a row with {len(texts)} texts, its contract has {n_texts}")
+            row_by_row.extend(texts)
             continue
         codes = np.frombuffer(record.text_codes, dtype="<u4").reshape(n_texts, -1).tolist()
         columns, end = [], 0
-        for count, column_codes in zip(record.text_counts, codes, strict=True):
+        for count, column_codes in zip(counts, codes, strict=True):
             begin, end = end, end + count
-            values = record.texts[begin:end]
+            values = texts[begin:end]
             columns.append([values[code] for code in column_codes])
         row_by_row.extend(chain.from_iterable(zip(*columns, strict=True)))
     return [row_by_row[place::n_texts] for place in range(n_texts)]
@@ -167,18 +170,11 @@ def _provenance(received: NDArray[np.int64], sequences: NDArray[np.int64], journ
     }
 
 
-def _request_ids(batch: _Batch) -> list[str]:
-    ids: list[str] = []
-    for record in batch.records:
-        ids.extend(record.request_ids or [""] * (len(record.call_rows) or 1))
-    return ids
-
-
-def _entity_keys(batch: _Batch) -> list[str]:
-    keys: list[str] = []
-    for record, count in zip(batch.records, batch.counts, strict=True):
-        keys.extend(record.entity_keys or [""] * count)
-    return keys
+def _optional(values: list[Sequence[str]], counts: Iterable[int]) -> pa.Array:
+    """Return a column of texts of which each record has as many as `counts` says, or none."""
+    if not any(values):
+        return pa.nulls(sum(counts), pa.string())
+    return _missing_if_empty([text for some, n in zip(values, counts, strict=True) for text in some or [""] * n])
 
 
 def _repeated(values: list[str], counts: NDArray[np.int64]) -> pa.Array:

@@ -15,7 +15,8 @@ from protos.mlops.v1 import journal_pb2
 HEADER = struct.Struct("<II")
 """Length of the payload, checksum of length and payload."""
 _NAME = re.compile(r"(\d{12})\.(?:open|(\d+)\.seg)")
-_ID_BYTES = 16
+ID_BYTES = 16
+"""Of one prediction id in a record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,7 @@ def segments_of(folder: Path) -> list[Segment]:
 
 def rows_of(record: journal_pb2.JournalRecord) -> int:
     """Return how many rows of a log table a record makes."""
-    return len(record.prediction.prediction_ids) // _ID_BYTES + len(record.feedback.rows)
+    return len(record.prediction.prediction_ids) // ID_BYTES + len(record.feedback.rows)
 
 
 def frame(payload: bytes) -> bytes:
