@@ -58,7 +58,7 @@ class ServingSettings(BaseSettings):
     maximum_large_bytes: int = Field(
         32 * 1024 * 1024,
         ge=4 * 1024 * 1024,
-        description="Requests above 256 KiB that one worker holds at once, in sum.",
+        description="Requests above 4 KiB that one worker holds at once, waiting or answered, in sum.",
     )
     tokens: Path | None = Field(None, description="File of accepted tokens (`python -m serving tokens create`).")
     jwks: str = Field("", description="Path or https URL of the keys of JWTs (JSON Web Key Set).")

@@ -10,6 +10,7 @@ from serving.api.call import Call
 from serving.api.call_pools import CallPool
 from serving.api.gate import Gate, count_refusal
 from serving.api.grpc_status import UNIMPLEMENTED, CallStatus, end_of, rich_status_of, status_name_of
+from serving.api.message_limits import LargeMessages
 from serving.api.method_handlers import Begin, MethodHandlers, audited
 from serving.api.methods import METHODS, MethodPolicy, PoolName
 from serving.errors import AuditError, OverloadError, ServingError
@@ -28,11 +29,13 @@ class _Served:
     policy: MethodPolicy
     pool: CallPool
     begin: Begin
+    large: LargeMessages
 
     def canceled(self, call: Call) -> None:
-        """Free the place of a call that still waited for its turn."""
+        """Free the place and the message of a call that still waited for its turn."""
         if not call.running:
-            self.pool.leave(call)
+            self.pool.drop(call)
+            self.large.release(call)
 
 
 class Services:
@@ -55,7 +58,8 @@ class Services:
             name = f"/{service.full_name}/{method.name}"
             policy = METHODS[name]
             pool = self._pools[policy.pool]
-            self._served[name] = _Served(name, policy, pool, self._begin(name, method, servicer, policy, pool))
+            begin = self._begin(name, method, servicer, policy, pool)
+            self._served[name] = _Served(name, policy, pool, begin, self._handlers.large)
 
     def arrived(self, call: Call) -> None:
         """Begin a call, or end it; what is not in the table is UNIMPLEMENTED."""
