@@ -68,7 +68,9 @@ class ServingSettings(BaseSettings):
     reflection_access: Literal["anyone", "authenticated", "off"] = Field(
         "authenticated", description="Who may ask for the protos."
     )
-    calls_per_second: float = Field(0, ge=0, description="Of one identity, over all workers; 0: no limit.")
+    calls_per_second: float = Field(
+        0, ge=0, description="Of one identity, over all workers; 0: no limit. Needs tokens."
+    )
     tls_certificate: Path | None = Field(None, description="The server's certificate chain (PEM).")
     tls_key: Path | None = Field(None, description="Its private key (PEM, without a password).")
     tls_client_ca: Path | None = Field(None, description="Authorities of clients, which then need a certificate.")
