@@ -6,20 +6,19 @@ from functools import partial
 from typing import Any
 
 from google.protobuf.descriptor import MethodDescriptor
-from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 
 from serving.api.arrivals import Arrivals
+from serving.api.audit_trail import AuditTrail
 from serving.api.call import Call, CallCanceledError
 from serving.api.call_pools import CallPool
 from serving.api.gate import GATE_ERRORS, Gate, count_refusal
-from serving.api.grpc_status import end_of, status_name_of
+from serving.api.grpc_status import end_of
 from serving.api.line import Line
 from serving.api.message_limits import SMALL_BYTES, LargeMessages, parser_of
 from serving.api.methods import MethodPolicy
 from serving.api.refusal_log import RefusalLog
 from serving.errors import (
-    AuditError,
     ContractError,
     DeadlineExceededError,
     DrainingError,
@@ -27,7 +26,6 @@ from serving.errors import (
     Violation,
     forget_frames,
 )
-from serving.security.audit import AuditLog
 from serving.security.identity import CALLER
 from serving.settings import ServingSettings
 
@@ -56,15 +54,15 @@ class MethodHandlers:
         """Prepare them.
 
         Args:
-            settings: Bound sizes and patience.
+            settings: Bound sizes and patience, and name the audit log.
             gate: Lets messages of streams in.
             soon: Has the serving thread do something once it has taken in what waits.
         """
         self._gate, self._soon = gate, soon
         self._may_wait_long = settings.durability == "group"
         self._calls, self._streams = Arrivals(settings.receive_seconds), Arrivals(settings.idle_stream_seconds)
-        self.large = LargeMessages(settings.maximum_large_bytes)
-        self.refusals = RefusalLog()
+        self._large = LargeMessages(settings.maximum_large_bytes)
+        self.refusals, self.audit_trail = RefusalLog(), AuditTrail(settings.audit_log)
         self._draining = False
 
     def unary(self, method: MethodDescriptor, answer: Answer, policy: MethodPolicy, pool: CallPool) -> Begin:
@@ -156,6 +154,11 @@ class MethodHandlers:
 
         return lambda call: pool.run(partial(handle, call), call)
 
+    def canceled(self, call: Call, pool: CallPool) -> None:
+        """Free what a call holds that still waited for its turn."""
+        if not call.running:
+            self._abandon(call, pool)
+
     def drain(self) -> None:
         """End the streams that are open: at their next message, which is not answered, or soon if none comes."""
         self._draining = True
@@ -175,7 +178,7 @@ class MethodHandlers:
             request: Message | None = None
             try:
                 if not self._start(call):
-                    pool.leave(call)
+                    self._abandon(call, pool)
                     return
                 message = _admissible(content, policy)
                 _check_deadline(call)
@@ -184,7 +187,7 @@ class MethodHandlers:
             except BaseException as error:  # the edge of the process: the table decides what the client is told
                 outcome = error
             finally:
-                self.large.release(call)
+                self._large.release(call)
             self._finish(call, outcome, pool, request)
 
         return handle
@@ -197,7 +200,7 @@ class MethodHandlers:
             try:
                 take(call, content)
             except Exception as error:  # there is no room, or no thread to be had
-                self.large.release(call)
+                self._large.release(call)
                 self._finish(call, error, pool)
 
         def begin(call: Call) -> None:
@@ -209,8 +212,13 @@ class MethodHandlers:
     def _hand_over(
         self, handle: Callable[[Call, bytes | None], None], call: Call, content: bytes | None, pool: CallPool
     ) -> None:
-        self.large.claim(call, content)
+        self._large.claim(call, content)
         pool.run(partial(handle, call, content), call)
+
+    def _abandon(self, call: Call, pool: CallPool) -> None:
+        pool.drop(call)
+        self._large.release(call)
+        self.audit_trail.abandon(call)
 
     def _start(self, call: Call) -> bool:
         """Let this thread answer a call, unless nobody waits for it any more."""
@@ -238,29 +246,8 @@ class MethodHandlers:
         if isinstance(error, GATE_ERRORS):
             count_refusal(error)
         self.refusals.note(error, method=call.method, metadata=call.metadata, request=request)
-        call.end(end_of(error))
+        self.audit_trail.refuse(call, error, partial(call.end, end_of(error)))
         forget_frames(error)
-
-
-def audited(answer: Answer, name: str, log: AuditLog) -> Answer:
-    """Return the method with every call of it in the audit log."""
-
-    def recorded(request: Message, call: Call) -> Message:
-        arguments = MessageToDict(request, preserving_proto_field_name=True)
-        entry = log.accept(who=call.caller.name, what=name, peer=call.peer(), arguments=arguments)
-        outcome = "OK"
-        try:
-            return answer(request, call)  # type: ignore[no-any-return]
-        except Exception as error:
-            outcome = status_name_of(error)
-            raise
-        finally:
-            try:
-                log.close(entry, outcome)
-            except AuditError as error:  # it was carried out, and the log says that it was about to be
-                _log.error("call %s ended with %s: %s", entry["call"], outcome, error)
-
-    return recorded
 
 
 def _next(call: Call, arrivals: Arrivals) -> bytes | None:

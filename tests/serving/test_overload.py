@@ -113,7 +113,7 @@ def queue_large(api: RunningApi, count: int, **options) -> list:
     for number in range(count):
         calls.append(api.later(BATCH, LARGE_REQUEST, **{"timeout": 30} | options))
         free = ROOM - min(number + 1, FITTING) * len(LARGE_REQUEST)
-        eventually(lambda free=free: api.server._handlers.large.free_bytes == free, what="claiming")
+        eventually(lambda free=free: api.server._handlers._large.free_bytes == free, what="claiming")
     return calls
 
 
@@ -127,7 +127,7 @@ def test_messages_that_wait_for_a_thread_have_bounded_bytes(narrow: RunningApi):
     eventually(lambda: narrow.pools["scoring"].calls == 1 + FITTING, what="leaving of the refused")
     narrow.servicers.gate.set()
     assert all(call.result() for call in fitting)
-    eventually(lambda: narrow.server._handlers.large.free_bytes == ROOM, what="all room")
+    eventually(lambda: narrow.server._handlers._large.free_bytes == ROOM, what="all room")
 
 
 @pytest.mark.parametrize("ended_by", ["cancellation", "deadline", "stop"])
@@ -138,7 +138,7 @@ def test_a_message_that_waits_for_a_thread_gives_its_bytes_back_when_its_call_en
             call.cancel()
     if ended_by == "stop":
         narrow.server.refuse_new_calls(0)
-    eventually(lambda: narrow.server._handlers.large.free_bytes == ROOM, what="all room while the thread is taken")
+    eventually(lambda: narrow.server._handlers._large.free_bytes == ROOM, what="all room while the thread is taken")
     assert not narrow.pools["scoring"]._waiting
     narrow.servicers.gate.set()
 
@@ -155,7 +155,7 @@ def test_a_message_that_no_thread_can_take_gives_its_bytes_back(tmp_path: Path, 
     pool.enter(call)
     handlers.unary(method.methods_by_name["PredictBatch"], print, METHODS[BATCH], pool)(call)
     assert call.ends.get(timeout=10).code is grpc.StatusCode.INTERNAL
-    assert handlers.large.free_bytes == settings.maximum_large_bytes
+    assert handlers._large.free_bytes == settings.maximum_large_bytes
 
 
 class LateCall:
