@@ -37,16 +37,24 @@ class Child:
         return self._process is not None and self._process.poll() is None
 
     def start(self) -> None:
-        """Start the process."""
+        """Start the process; one that can not be started counts as one that has ended at once."""
         self.state = "starting"
         self._started_at = time.monotonic()
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", self._module],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env={**os.environ, **self._environment},
-        )
-        threading.Thread(target=self._listen, args=(self._process,), name=f"{self.name}-states", daemon=True).start()
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", self._module],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                env={**os.environ, **self._environment},
+            )
+            listener = threading.Thread(target=self._listen, args=(self._process,), name=f"{self.name}-states")
+            listener.daemon = True
+            listener.start()
+        except (OSError, RuntimeError) as error:  # memory, a process, a file descriptor or a thread is not to be had
+            if self._process is not None:
+                self._process.kill()
+                self._process.wait()
+            self._back_off(f"can not be started ({error})")
 
     def keep_alive(self) -> int | None:
         """Restart the process if it has ended and its pause is over; return the id of a process found dead."""
@@ -60,11 +68,7 @@ class Child:
         dead = self._process.pid
         if time.monotonic() - self._started_at > _SOUND_SECONDS:
             self._pause = FIRST_PAUSE_SECONDS
-        _log.error("%s (pid %d) ended with %d: restart in %.1f s", self.name, dead, code, self._pause)
-        self._next_start = time.monotonic() + self._pause
-        self._pause = min(2 * self._pause, LONGEST_PAUSE_SECONDS)
-        self._release(self._process)
-        self.state = "dead"  # after the release: what the process said last is not heard any more
+        self._back_off(f"(pid {dead}) ended with {code}")
         return dead
 
     def let_go(self) -> None:
@@ -85,6 +89,14 @@ class Child:
             code = self._process.wait()
         self._release(self._process)
         return code == 0
+
+    def _back_off(self, why: str) -> None:
+        _log.error("%s %s: restart in %.1f s", self.name, why, self._pause)
+        self._next_start = time.monotonic() + self._pause
+        self._pause = min(2 * self._pause, LONGEST_PAUSE_SECONDS)
+        if self._process is not None:
+            self._release(self._process)
+        self.state = "dead"  # after the release: what the process said last is not heard any more
 
     def _release(self, process: subprocess.Popen[bytes]) -> None:
         if process.stdin is not None:

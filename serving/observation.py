@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 from prometheus_client import CollectorRegistry, Info, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -13,6 +14,12 @@ from prometheus_client.registry import Collector
 
 from serving.build import build_info
 from serving.journal.backlog import backlog_of
+
+MAXIMUM_CONNECTIONS = 32
+"""Of the HTTP port: each has a thread and a file descriptor, which the supervisor also needs to replace workers."""
+
+_PATIENCE_SECONDS = 5.0
+"""With a connection that neither sends nor takes anything."""
 
 
 class JournalCollector(Collector):
@@ -50,8 +57,7 @@ class Observation:
         MultiProcessCollector(registry, path=str(metrics))  # type: ignore[no-untyped-call]
         registry.register(JournalCollector(journals))
         Info("serving_build", "What this server is made of.", registry=registry).info(build_info())
-        self._server = ThreadingHTTPServer(address, _handler(registry, ready))
-        self._server.daemon_threads = True
+        self._server = _BoundedServer(address, _handler(registry, ready))
         self.port = self._server.server_address[1]
 
     def start(self) -> None:
@@ -64,8 +70,37 @@ class Observation:
         self._server.server_close()
 
 
+class _BoundedServer(ThreadingHTTPServer):
+    """Closes a connection at once for which there is no place."""
+
+    daemon_threads = True
+    request_queue_size = MAXIMUM_CONNECTIONS
+
+    def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
+        self._places = threading.Semaphore(MAXIMUM_CONNECTIONS)
+        super().__init__(address, handler)
+
+    def verify_request(self, request: Any, client_address: Any) -> bool:
+        return self._places.acquire(blocking=False)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        try:
+            super().process_request(request, client_address)
+        except RuntimeError:  # no thread is to be had
+            self._places.release()
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._places.release()
+
+
 def _handler(registry: CollectorRegistry, ready: Callable[[], bool]) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
+        timeout = _PATIENCE_SECONDS
+
         def do_GET(self) -> None:
             if self.path == "/metrics":
                 self._answer(200, generate_latest(registry), CONTENT_TYPE_LATEST)

@@ -58,7 +58,7 @@ class ServingSettings(BaseSettings):
     maximum_large_bytes: int = Field(
         32 * 1024 * 1024,
         ge=4 * 1024 * 1024,
-        description="Requests above 256 KiB that one worker holds at once, in sum.",
+        description="Requests above 4 KiB that one worker holds at once, waiting or answered, in sum.",
     )
     tokens: Path | None = Field(None, description="File of accepted tokens (`python -m serving tokens create`).")
     jwks: str = Field("", description="Path or https URL of the keys of JWTs (JSON Web Key Set).")
@@ -68,7 +68,9 @@ class ServingSettings(BaseSettings):
     reflection_access: Literal["anyone", "authenticated", "off"] = Field(
         "authenticated", description="Who may ask for the protos."
     )
-    calls_per_second: float = Field(0, ge=0, description="Of one identity, over all workers; 0: no limit.")
+    calls_per_second: float = Field(
+        0, ge=0, description="Of one identity, over all workers; 0: no limit. Needs tokens."
+    )
     tls_certificate: Path | None = Field(None, description="The server's certificate chain (PEM).")
     tls_key: Path | None = Field(None, description="Its private key (PEM, without a password).")
     tls_client_ca: Path | None = Field(None, description="Authorities of clients, which then need a certificate.")

@@ -76,12 +76,18 @@ class Supervisor:
         announced = False
         while not stopping.wait(_WATCH_SECONDS):
             for child in (*self._workers, self._shipper):
-                if child.keep_alive():
-                    end_gauges(self._settings.metrics_folder, child.name)
+                self._keep_alive(child)
             if not announced and all(worker.state in {"listening", "ready"} for worker in self._workers):
                 self._announce()
                 announced = True
         return self._drain(hurry)
+
+    def _keep_alive(self, child: Child) -> None:
+        if child.keep_alive():
+            try:
+                end_gauges(self._settings.metrics_folder, child.name)
+            except OSError as error:  # no file descriptor is to be had; its successor sets them anew
+                _log.error("the gauges of %s are shown until it is back: %s", child.name, error.strerror)
 
     def _drain(self, hurry: threading.Event) -> int:
         self._draining = True

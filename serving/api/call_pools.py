@@ -3,6 +3,7 @@
 import logging
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable
 from queue import SimpleQueue
 
@@ -26,7 +27,8 @@ class CallPool:
         self._name, self._most_threads, self._places = name, threads, threads + queue
         self._calls: set[Call] = set()
         self._threads: list[threading.Thread] = []
-        self._work: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._waiting: OrderedDict[object, Callable[[], None]] = OrderedDict()
+        self._turns: SimpleQueue[bool] = SimpleQueue()
         self._guard = threading.Lock()
 
     @property
@@ -47,20 +49,33 @@ class CallPool:
         """Take its place back, if it still has one."""
         self._calls.discard(call)
 
-    def run(self, work: Callable[[], None]) -> None:
-        """Have a thread do the work of a call that has a place.
+    def drop(self, call: Call) -> None:
+        """Take its place back, and forget its work if no thread has taken it."""
+        self.leave(call)
+        with self._guard:
+            work = self._waiting.pop(call, None)
+        del work  # outside of the guard: with it goes the call's message
+
+    def run(self, work: Callable[[], None], call: Call | None = None) -> None:
+        """Have a thread do the work of calls that have places.
+
+        Args:
+            work: What is to be done.
+            call: The call whose work it is, if it is one call's.
 
         Raises:
             RuntimeError: There is no thread, and none can be started.
         """
         if len(self._threads) < self._most_threads:
             self._start_thread()
-        self._work.put(work)
+        with self._guard:
+            self._waiting[call or work] = work
+        self._turns.put(True)
 
     def close(self, seconds: float) -> bool:
         """Let the threads go; returns whether all did so in time."""
         for _ in self._threads:
-            self._work.put(None)
+            self._turns.put(False)
         deadline = time.monotonic() + seconds
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
@@ -82,13 +97,17 @@ class CallPool:
                 self._threads.append(thread)
 
     def _serve(self) -> None:
-        while (work := self._work.get()) is not None:
+        while self._turns.get():
+            with self._guard:
+                work = self._waiting.popitem(last=False)[1] if self._waiting else None
+            if work is None:  # it was dropped
+                continue
             try:
                 work()
             except BaseException:  # libraries in Rust panic with one; further calls depend on this thread
                 _log.exception("a call's work failed")
             del work  # it holds its call
-        self._work.put(None)  # for a thread that was started meanwhile
+        self._turns.put(False)  # for a thread that was started meanwhile
 
 
 def call_pools(settings: ServingSettings) -> dict[PoolName, CallPool]:

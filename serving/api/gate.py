@@ -75,7 +75,7 @@ class Gate:
 def gate_of(settings: ServingSettings, authenticator: Authenticator | None) -> Gate:
     """Return the gate of one worker, which grants its part of the calls that an identity has in all."""
     share = settings.calls_per_second / settings.workers
-    limit = RateLimit(share) if share and authenticator is not None else None
+    limit = RateLimit(share) if share else None
     return Gate(authenticator, limit, open_scopes(settings))
 
 

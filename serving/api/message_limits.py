@@ -5,18 +5,21 @@ for 150 ms. Counting first costs about 0.2 µs a part, so only messages are coun
 """
 
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Union
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
+from serving.api.call import Call
 from serving.errors import ContractError, MessageLimitError, OverloadError, Violation
 
+SMALL_BYTES = 4 * 1024
+"""Messages up to this size claim no room: there are never more of them than places for calls. Health has no others."""
+
 UNCOUNTED_BYTES = 256 * 1024
-"""Messages up to this size are not counted: at worst they parse into about 12 MiB."""
+"""Elements of messages up to this size are not counted: at worst they parse into about 12 MiB."""
 
 MAXIMUM_ELEMENTS = 200_000
 """Fields, entries and nested messages of one message: 1000 rows of nearly 200 texts, each sent as itself."""
@@ -44,29 +47,37 @@ Shape = dict[int, Union["Shape", None]]
 
 
 class LargeMessages:
-    """Bounds the bytes of all messages that are large and being answered."""
+    """Bounds the bytes of all messages that are large and wait for a thread or are being answered.
+
+    Attributes:
+        free_bytes: What further messages may have.
+    """
 
     def __init__(self, maximum_bytes: int) -> None:
-        self._free_bytes = maximum_bytes
+        self.free_bytes = maximum_bytes
+        self._held: dict[Call, int] = {}
         self._lock = threading.Lock()
 
-    @contextmanager
-    def holding(self, n_bytes: int) -> Iterator[None]:
-        """Claim room for the time of the block.
+    def claim(self, call: Call, message: bytes | None) -> None:
+        """Take room for the message of a call, if it is large, until it is released.
 
         Raises:
             OverloadError: Others hold so much that there is none.
         """
+        n_bytes = len(message or b"")
+        if n_bytes <= SMALL_BYTES:
+            return
         with self._lock:
-            fits = n_bytes <= self._free_bytes
-            self._free_bytes -= n_bytes if fits else 0
-        if not fits:
-            raise OverloadError("too many large requests at once", retry_after_seconds=_BUSY_SECONDS)
-        try:
-            yield
-        finally:
+            if n_bytes > self.free_bytes:
+                raise OverloadError("too many large requests at once", retry_after_seconds=_BUSY_SECONDS)
+            self.free_bytes -= n_bytes
+            self._held[call] = n_bytes
+
+    def release(self, call: Call) -> None:
+        """Give back what a call holds, if it still holds something."""
+        if call in self._held:
             with self._lock:
-                self._free_bytes += n_bytes
+                self.free_bytes += self._held.pop(call, 0)
 
 
 def parser_of(descriptor: Descriptor) -> Callable[[bytes], Message]:

@@ -2,25 +2,23 @@
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any
 
 from google.protobuf.descriptor import MethodDescriptor
-from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 
 from serving.api.arrivals import Arrivals
+from serving.api.audit_trail import AuditTrail
 from serving.api.call import Call, CallCanceledError
 from serving.api.call_pools import CallPool
 from serving.api.gate import GATE_ERRORS, Gate, count_refusal
-from serving.api.grpc_status import end_of, status_name_of
+from serving.api.grpc_status import end_of
 from serving.api.line import Line
-from serving.api.message_limits import UNCOUNTED_BYTES, LargeMessages, parser_of
+from serving.api.message_limits import SMALL_BYTES, LargeMessages, parser_of
 from serving.api.methods import MethodPolicy
 from serving.api.refusal_log import RefusalLog
 from serving.errors import (
-    AuditError,
     ContractError,
     DeadlineExceededError,
     DrainingError,
@@ -28,13 +26,12 @@ from serving.errors import (
     Violation,
     forget_frames,
 )
-from serving.security.audit import AuditLog
 from serving.security.identity import CALLER
 from serving.settings import ServingSettings
 
 _DRAINING_SECONDS = 0.25
 _MOST_TOGETHER = 32
-_LONGEST_TOGETHER_BYTES = 4 * 1024
+_LONGEST_TOGETHER_BYTES = SMALL_BYTES
 """Of a message that the serving thread itself looks at: to refuse one takes 0.4 ms a KiB at worst."""
 
 
@@ -57,7 +54,7 @@ class MethodHandlers:
         """Prepare them.
 
         Args:
-            settings: Bound sizes and patience.
+            settings: Bound sizes and patience, and name the audit log.
             gate: Lets messages of streams in.
             soon: Has the serving thread do something once it has taken in what waits.
         """
@@ -65,13 +62,13 @@ class MethodHandlers:
         self._may_wait_long = settings.durability == "group"
         self._calls, self._streams = Arrivals(settings.receive_seconds), Arrivals(settings.idle_stream_seconds)
         self._large = LargeMessages(settings.maximum_large_bytes)
-        self.refusals = RefusalLog()
+        self.refusals, self.audit_trail = RefusalLog(), AuditTrail(settings.audit_log)
         self._draining = False
 
     def unary(self, method: MethodDescriptor, answer: Answer, policy: MethodPolicy, pool: CallPool) -> Begin:
         """Return how calls with one request and one response begin: a thread is taken once the message is there."""
         handle = self._handler(method, answer, policy, pool)
-        return self._once_arrived(lambda call, content: pool.run(partial(handle, call, content)), pool)
+        return self._once_arrived(lambda call, content: self._hand_over(handle, call, content, pool), pool)
 
     def together(
         self, method: MethodDescriptor, answer: Answer, answer_all: AnswerAll, policy: MethodPolicy, pool: CallPool
@@ -95,7 +92,7 @@ class MethodHandlers:
                     request: Any = parse(_admissible(content, policy))
                     if request.version:
                         call.running = False
-                        pool.run(partial(handle_alone, call, content))
+                        pool.run(partial(handle_alone, call, content), call)
                     else:
                         requests[call] = request
                 except BaseException as error:
@@ -108,6 +105,8 @@ class MethodHandlers:
                 self._finish(call, outcome, pool, request)
 
         def handle_elsewhere(taken: Sequence[tuple[Call, bytes | None]]) -> None:
+            for call, _ in taken:
+                call.running = True  # it keeps its place until a thread has taken the group and with it the message
             try:
                 pool.run(partial(handle, taken))
             except RuntimeError:  # there is no thread to be had
@@ -117,7 +116,7 @@ class MethodHandlers:
 
         def take(call: Call, content: bytes | None) -> None:
             if content is not None and len(content) > _LONGEST_TOGETHER_BYTES:
-                pool.run(partial(handle_alone, call, content))
+                self._hand_over(handle_alone, call, content, pool)
             else:
                 line.join((call, content))
 
@@ -132,14 +131,10 @@ class MethodHandlers:
                 if self._draining:
                     raise DrainingError("the server is stopping: this message was not answered, send it again")
                 self._gate.admit_message()
-                message = _admissible(content, policy)
-                with self._room_for(message):
-                    yield parse(message)
+                yield parse(_admissible(content, policy))
 
         def request(call: Call) -> Message:
-            message = _admissible(_next(call, self._calls), policy)
-            with self._room_for(message):
-                return parse(message)
+            return parse(_admissible(_next(call, self._calls), policy))
 
         read = requests if method.client_streaming else request
 
@@ -157,7 +152,12 @@ class MethodHandlers:
             finally:
                 pool.leave(call)
 
-        return lambda call: pool.run(partial(handle, call))
+        return lambda call: pool.run(partial(handle, call), call)
+
+    def canceled(self, call: Call, pool: CallPool) -> None:
+        """Free what a call holds that still waited for its turn."""
+        if not call.running:
+            self._abandon(call, pool)
 
     def drain(self) -> None:
         """End the streams that are open: at their next message, which is not answered, or soon if none comes."""
@@ -178,15 +178,16 @@ class MethodHandlers:
             request: Message | None = None
             try:
                 if not self._start(call):
-                    pool.leave(call)
+                    self._abandon(call, pool)
                     return
                 message = _admissible(content, policy)
-                with self._room_for(message):
-                    _check_deadline(call)
-                    request = parse(message)
-                    outcome: Message | BaseException = answer(request, call)
+                _check_deadline(call)
+                request = parse(message)
+                outcome: Message | BaseException = answer(request, call)
             except BaseException as error:  # the edge of the process: the table decides what the client is told
                 outcome = error
+            finally:
+                self._large.release(call)
             self._finish(call, outcome, pool, request)
 
         return handle
@@ -198,7 +199,8 @@ class MethodHandlers:
                 return
             try:
                 take(call, content)
-            except Exception as error:  # there is no thread to be had
+            except Exception as error:  # there is no room, or no thread to be had
+                self._large.release(call)
                 self._finish(call, error, pool)
 
         def begin(call: Call) -> None:
@@ -206,6 +208,17 @@ class MethodHandlers:
             call.on_message(arrived)
 
         return begin
+
+    def _hand_over(
+        self, handle: Callable[[Call, bytes | None], None], call: Call, content: bytes | None, pool: CallPool
+    ) -> None:
+        self._large.claim(call, content)
+        pool.run(partial(handle, call, content), call)
+
+    def _abandon(self, call: Call, pool: CallPool) -> None:
+        pool.drop(call)
+        self._large.release(call)
+        self.audit_trail.abandon(call)
 
     def _start(self, call: Call) -> bool:
         """Let this thread answer a call, unless nobody waits for it any more."""
@@ -233,32 +246,8 @@ class MethodHandlers:
         if isinstance(error, GATE_ERRORS):
             count_refusal(error)
         self.refusals.note(error, method=call.method, metadata=call.metadata, request=request)
-        call.end(end_of(error))
+        self.audit_trail.refuse(call, error, partial(call.end, end_of(error)))
         forget_frames(error)
-
-    def _room_for(self, message: bytes) -> AbstractContextManager[None]:
-        return self._large.holding(len(message)) if len(message) > UNCOUNTED_BYTES else nullcontext()
-
-
-def audited(answer: Answer, name: str, log: AuditLog) -> Answer:
-    """Return the method with every call of it in the audit log."""
-
-    def recorded(request: Message, call: Call) -> Message:
-        arguments = MessageToDict(request, preserving_proto_field_name=True)
-        entry = log.accept(who=call.caller.name, what=name, peer=call.peer(), arguments=arguments)
-        outcome = "OK"
-        try:
-            return answer(request, call)  # type: ignore[no-any-return]
-        except Exception as error:
-            outcome = status_name_of(error)
-            raise
-        finally:
-            try:
-                log.close(entry, outcome)
-            except AuditError as error:  # it was carried out, and the log says that it was about to be
-                _log.error("call %s ended with %s: %s", entry["call"], outcome, error)
-
-    return recorded
 
 
 def _next(call: Call, arrivals: Arrivals) -> bytes | None:

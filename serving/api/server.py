@@ -11,7 +11,6 @@ from serving.api.method_handlers import MethodHandlers
 from serving.api.services import Services
 from serving.api.transport import Transport
 from serving.metrics import CALLS_IN_FLIGHT
-from serving.security.audit import AuditLog
 from serving.security.authentication import authenticator_of
 from serving.security.tls import server_certificate_of
 from serving.settings import ServingSettings
@@ -46,7 +45,7 @@ class ApiServer:
         gate = gate_of(settings, self._authenticator)
         self._transport = Transport(server_options(settings))
         self._handlers = MethodHandlers(settings, gate, self._transport.soon)
-        self._services = Services(gate, self._handlers, self.pools, AuditLog(settings.audit_log))
+        self._services = Services(gate, self._handlers, self.pools)
         for service, servicer in servicers:
             self._services.add(service, servicer)
         self._tickers = [Ticker(self._watch, seconds=_WATCH_SECONDS, name="api-watch")]
@@ -78,7 +77,8 @@ class ApiServer:
         is_over = self._transport.wait()
         for ticker in self._tickers:
             ticker.stop()
-        all_closed = [pool.close(_LAST_SECONDS) for pool in self.pools.values()]
+        pools = (*self.pools.values(), self._handlers.audit_trail.pool)
+        all_closed = [pool.close(_LAST_SECONDS) for pool in pools]
         if is_over and all(all_closed):
             self._transport.close()
 

@@ -1,25 +1,24 @@
 """The one table of what a worker answers: every call comes in, parses, counts and fails in the same way."""
 
-import logging
 import random
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 
 from serving.api.call import Call
 from serving.api.call_pools import CallPool
 from serving.api.gate import Gate, count_refusal
-from serving.api.grpc_status import UNIMPLEMENTED, CallStatus, end_of, rich_status_of, status_name_of
-from serving.api.method_handlers import Begin, MethodHandlers, audited
+from serving.api.grpc_status import UNIMPLEMENTED, CallStatus, end_of, rich_status_of
+from serving.api.method_handlers import Begin, MethodHandlers
 from serving.api.methods import METHODS, MethodPolicy, PoolName
-from serving.errors import AuditError, OverloadError, ServingError
-from serving.security.audit import AuditLog
+from serving.errors import OverloadError, ServingError
 from serving.security.identity import CALLER, UNKNOWN
 
 # Spread, so that clients which were sent away together do not come back together.
 _PUSHBACKS_SECONDS = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4)
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,20 +27,14 @@ class _Served:
     policy: MethodPolicy
     pool: CallPool
     begin: Begin
-
-    def canceled(self, call: Call) -> None:
-        """Free the place of a call that still waited for its turn."""
-        if not call.running:
-            self.pool.leave(call)
+    canceled: Callable[[Call], None]
 
 
 class Services:
     """Finds what answers a call, and lets the call in or refuses it, on the serving thread."""
 
-    def __init__(
-        self, gate: Gate, handlers: MethodHandlers, pools: dict[PoolName, CallPool], audit_log: AuditLog
-    ) -> None:
-        self._gate, self._handlers, self._pools, self._audit_log = gate, handlers, pools, audit_log
+    def __init__(self, gate: Gate, handlers: MethodHandlers, pools: dict[PoolName, CallPool]) -> None:
+        self._gate, self._handlers, self._pools = gate, handlers, pools
         self._served: dict[str, _Served] = {}
         self._busy = [(error, rich_status_of(error)) for error in map(_busy_for, _PUSHBACKS_SECONDS)]
 
@@ -55,7 +48,9 @@ class Services:
             name = f"/{service.full_name}/{method.name}"
             policy = METHODS[name]
             pool = self._pools[policy.pool]
-            self._served[name] = _Served(name, policy, pool, self._begin(name, method, servicer, policy, pool))
+            begin = self._begin(name, method, servicer, policy, pool)
+            canceled = partial(self._handlers.canceled, pool=pool)
+            self._served[name] = _Served(name, policy, pool, begin, canceled)
 
     def arrived(self, call: Call) -> None:
         """Begin a call, or end it; what is not in the table is UNIMPLEMENTED."""
@@ -65,6 +60,9 @@ class Services:
             call.end(UNIMPLEMENTED)
             return
         if served.pool.full:
+            if served.policy.audited:
+                with suppress(ServingError):
+                    self._gate.admit(served.policy, call.metadata)  # the audit log says who it was
             self._refuse(served, call, *random.choice(self._busy))
             return
         try:
@@ -89,7 +87,8 @@ class Services:
         if policy.together:
             return self._handlers.together(method, answer, getattr(servicer, policy.together), policy, pool)
         if policy.audited:
-            answer = audited(answer, name, self._audit_log)
+            trail = self._handlers.audit_trail
+            return trail.watched(self._handlers.unary(method, trail.audited(answer, name), policy, pool))
         return self._handlers.unary(method, answer, policy, pool)
 
     def _refuse(self, served: _Served, call: Call, error: Exception, status: CallStatus) -> None:
@@ -97,12 +96,9 @@ class Services:
             count_refusal(error)
         self._handlers.refusals.note(error, method=served.name, metadata=call.metadata)
         if served.policy.audited:
-            try:
-                who, outcome = CALLER.get().name, status_name_of(error)
-                self._audit_log.refuse(who=who, what=served.name, peer=call.peer(), outcome=outcome)
-            except AuditError as failure:
-                _log.error("%s", failure)
-        call.end(status)
+            self._handlers.audit_trail.turn_away(call, error, partial(call.end, status))
+        else:
+            call.end(status)
 
 
 def _busy_for(seconds: float) -> OverloadError:

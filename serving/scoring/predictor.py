@@ -7,6 +7,7 @@ from serving.errors import BundleError
 from serving.formats.bundle import Bundle
 from serving.formats.contract import Numbers
 from serving.formats.encoding import METADATA_KEY, Encoding
+from serving.formats.onnx_graph import check_graph
 from serving.formats.texts import TextMatrix, Texts, columns_of
 
 GOLDEN_TOLERANCE = 1e-5
@@ -17,11 +18,18 @@ class Predictor:
     """An ONNX Runtime session behind its encoding, one thread, safe to call from many threads."""
 
     def __init__(self, model_bytes: bytes) -> None:
-        """Load a graph with the input `features` (float32), the output `probabilities` and its encoding as metadata."""
+        """Load a graph with the input `features` (float32), the output `probabilities` and its encoding as metadata.
+
+        Raises:
+            BundleError: It is not such a graph, or would do more than compute on what it holds.
+        """
+        check_graph(model_bytes)
         options = ort.SessionOptions()
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
+        # The runtime has a format of its own too, which `check_graph` has not seen.
+        options.add_session_config_entry("session.load_model_format", "ONNX")
         try:
             self._session = ort.InferenceSession(model_bytes, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime raises bare exceptions of many kinds

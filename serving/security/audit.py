@@ -2,7 +2,6 @@
 
 import json
 import os
-import time
 import uuid
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,19 +10,17 @@ from typing import Any
 from serving.errors import AuditError
 
 _MAXIMUM_TEXT = 500
-_REFUSALS_PER_SECOND = 10
 
 
 class AuditLog:
     """Appends to one file, also from several processes at once; each line is on disk when its call returns.
 
-    A call that is let in has two lines with the same `call`: ACCEPTED before it is carried out, so that nothing happens
-    that is not in the log, and its status afterwards. A call that is refused at the gate has one.
+    A call that is carried out has two lines with the same `call`: ACCEPTED before, so that nothing happens that is not
+    in the log, and its status afterwards. A call that is not carried out has one.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._second, self._refusals = 0, 0
 
     def accept(self, *, who: str, what: str, peer: str, arguments: dict[str, Any]) -> dict[str, Any]:
         """Write that a call is about to be carried out, and return the entry for `close`.
@@ -44,17 +41,12 @@ class AuditLog:
         self._append(entry, outcome)
 
     def refuse(self, *, who: str, what: str, peer: str, outcome: str) -> None:
-        """Write that a call was not let in; at most ten a second, so that nobody fills the disk from outside.
+        """Write that a call was not carried out.
 
         Raises:
             AuditError: It can not be written.
         """
-        second = int(time.monotonic())
-        if second != self._second:
-            self._second, self._refusals = second, 0
-        self._refusals += 1
-        if self._refusals <= _REFUSALS_PER_SECOND:
-            self._append({"call": uuid.uuid4().hex, "who": who, "what": what, "peer": peer}, outcome)
+        self._append({"call": uuid.uuid4().hex, "who": who, "what": what, "peer": peer}, outcome)
 
     def _append(self, entry: dict[str, Any], outcome: str) -> None:
         line = json.dumps({"at": datetime.now(UTC).isoformat(), **entry, "outcome": outcome}).encode() + b"\n"

@@ -22,6 +22,11 @@ def check_protection(settings: ServingSettings) -> None:
     if settings.jwks.startswith("http://") and not is_loopback(settings.jwks.split("/")[2].rsplit(":", 1)[0]):
         raise SettingsError(f"{variable_of('jwks')}: keys are fetched over https, or from a file")
     authenticator, certificate = authenticator_of(settings), server_certificate_of(settings)
+    if settings.calls_per_second and authenticator is None:
+        raise SettingsError(
+            f"{variable_of('calls_per_second')} limits identities, and without tokens nobody has one: "
+            f"set {variable_of('tokens')} or {variable_of('jwks')}, or do not set it"
+        )
     if settings.allow_unprotected or is_loopback(settings.host):
         return
     missing = []

@@ -41,7 +41,7 @@ class Tokens:
 
 
 class Servicers:
-    """Answers everything at once and remembers who asked; predictions wait while `gate` is closed."""
+    """Answers everything at once and remembers who asked; predictions and what is slow wait while `gate` is closed."""
 
     def __init__(self) -> None:
         self.gate = threading.Event()
@@ -81,6 +81,8 @@ class Servicers:
     def TriggerRetraining(self, request, context):  # noqa: N802
         if request.model == "broken":
             raise ZeroDivisionError("secret")
+        if request.model == "slow":
+            self._enter(context)
         self.retrained.append(request.model)
         return control_pb2.TriggerRetrainingResponse(dagster_run_id="r1")
 
@@ -120,8 +122,9 @@ class RunningApi:
         headers = [("authorization", f"Bearer {token}")] if token else []
         return self.channel.unary_unary(method)(content, metadata=headers, timeout=timeout)
 
-    def later(self, method: str, content: bytes = b"", *, timeout: float = 10.0):
-        return self.channel.unary_unary(method).future(content, timeout=timeout)
+    def later(self, method: str, content: bytes = b"", *, token: str = "", timeout: float = 10.0):
+        headers = [("authorization", f"Bearer {token}")] if token else []
+        return self.channel.unary_unary(method).future(content, metadata=headers, timeout=timeout)
 
     def status(self, method: str, content: bytes = b"", **options: Any) -> grpc.StatusCode:
         """Return how a call ends."""

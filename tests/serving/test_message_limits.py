@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from protos.mlops.v1 import feedback_pb2, prediction_pb2
-from serving.api.message_limits import MAXIMUM_ELEMENTS, UNCOUNTED_BYTES, LargeMessages, parser_of
+from serving.api.message_limits import MAXIMUM_ELEMENTS, SMALL_BYTES, UNCOUNTED_BYTES, LargeMessages, parser_of
 from serving.errors import ContractError, MessageLimitError, OverloadError
 from tests.serving.api import BATCH, FEEDBACK, HEALTH, PREDICT, READ_BACK, RunningApi, running_api
 from tests.serving.harness import ROOT
@@ -119,15 +119,16 @@ def test_a_compressed_request_is_refused(api: RunningApi, algorithm: grpc.Compre
 
 
 def test_large_requests_share_a_bounded_number_of_bytes():
-    large = LargeMessages(10)
-    with large.holding(6):
-        with pytest.raises(OverloadError) as caught, large.holding(5):
-            pass
-        with large.holding(4):
-            pass
+    large, one, other, third = LargeMessages(10 * SMALL_BYTES), object(), object(), object()
+    large.claim(one, bytes(6 * SMALL_BYTES))
+    with pytest.raises(OverloadError) as caught:
+        large.claim(other, bytes(5 * SMALL_BYTES))
     assert caught.value.retry_after_seconds > 0
-    with large.holding(10):
-        pass
+    large.claim(third, bytes(4 * SMALL_BYTES))
+    large.claim(other, bytes(SMALL_BYTES))
+    for call in (one, other, third, one):
+        large.release(call)
+    assert large.free_bytes == 10 * SMALL_BYTES
 
 
 def test_a_large_message_that_is_none_is_an_invalid_argument(api: RunningApi):

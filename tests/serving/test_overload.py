@@ -149,6 +149,25 @@ def test_a_row_that_is_canceled_while_it_stands_in_line_is_not_answered(tmp_path
     assert pool.calls == 0
 
 
+def test_a_canceled_row_keeps_its_place_while_a_group_that_waits_for_a_thread_holds_its_message(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    settings = load_settings(home=tmp_path, durability="group")
+    method = prediction_pb2.DESCRIPTOR.services_by_name["PredictionService"].methods_by_name["Predict"]
+    handlers = MethodHandlers(settings, gate_of(settings, None), soon=lambda work: work())
+    pool, waiting = CallPool("test", threads=1, queue=1), []
+    monkeypatch.setattr(pool, "run", waiting.append)
+    call = LateCall(ROW_REQUEST)
+    pool.enter(call)
+    handlers.together(method, print, lambda requests, calls: [], METHODS[PREDICT], pool)(call)
+    call.canceled = True
+    handlers.canceled(call, pool)
+    assert pool.calls == 1
+    for work in waiting:
+        work()
+    assert pool.calls == 0
+
+
 def test_health_and_the_log_are_answered_while_there_is_no_place_for_predictions(api: RunningApi):
     fill(api)
     assert api.status(HEALTH) is grpc.StatusCode.OK

@@ -65,6 +65,8 @@ def test_the_loopback_needs_nothing(tmp_path: Path, host: str):
         ({"jwks": "x"}, "SERVING_JWKS needs SERVING_JWT_ISSUER too"),
         ({"jwks": "x", "jwt_issuer": "i"}, "SERVING_JWKS needs SERVING_JWT_AUDIENCE too"),
         ({"jwks": "http://issuer.example/keys", "jwt_issuer": "i", "jwt_audience": "a"}, "fetched over https"),
+        ({"calls_per_second": 5}, "SERVING_CALLS_PER_SECOND limits identities, and without tokens nobody has one: set"),
+        ({"calls_per_second": 5}, "set SERVING_TOKENS or SERVING_JWKS"),
         ({"tokens": "/nowhere/tokens.json"}, "/nowhere/tokens.json can not be read"),
     ],
 )

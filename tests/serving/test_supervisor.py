@@ -3,13 +3,16 @@
 import re
 import resource
 import signal
+import socket
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 
 import psutil
 import pytest
 
 from serving.errors import JournalError
+from serving.observation import MAXIMUM_CONNECTIONS
 from tests.serving.harness import RunningServer, eventually
 from tests.serving.toy import MODEL, ROW, promote
 
@@ -116,3 +119,33 @@ def test_a_second_signal_cuts_the_draining_short_and_loses_nothing(server: Runni
         assert client.wait_until_healthy(MODEL)
     eventually(lambda: set(acknowledged) <= set(server.shipped()), what="shipping")
     assert len(server.shipped()) == 10
+
+
+def test_a_worker_that_cannot_be_started_for_want_of_file_descriptors_comes_back_when_there_are_some(
+    server: RunningServer,
+):
+    supervisor = psutil.Process(server.process.pid)
+    before = supervisor.rlimit(psutil.RLIMIT_NOFILE)
+    supervisor.rlimit(psutil.RLIMIT_NOFILE, (3, before[1]))
+    server.children("worker")[0].kill()
+    eventually(lambda: server.log.count("can not be started ([Errno 24] Too many open files)") >= 3, what="tries")
+    pauses = [float(pause) for pause in re.findall(r"can not be started .* restart in ([0-9.]+) s", server.log)]
+    assert pauses[:3] == [0.2, 0.4, 0.8]
+    supervisor.rlimit(psutil.RLIMIT_NOFILE, before)
+    eventually(lambda: len(server.children("worker")) == 2, what="a new worker")
+    assert server.metric("journal_writable") == 1
+    assert server.terminate() == 0
+
+
+def test_idle_connections_to_the_http_port_are_bounded_and_closed(server: RunningServer):
+    supervisor = psutil.Process(server.process.pid)
+    host, port = server.addresses["metrics"].removeprefix("http://").split(":")
+    before = supervisor.num_threads()
+    with ExitStack() as stack:
+        for _ in range(3 * MAXIMUM_CONNECTIONS):
+            stack.enter_context(socket.create_connection((host, int(port)), timeout=5))
+        with socket.create_connection((host, int(port)), timeout=5) as beyond:
+            assert beyond.recv(1) == b""
+        assert supervisor.num_threads() <= before + MAXIMUM_CONNECTIONS
+        eventually(lambda: supervisor.num_threads() <= before, what="the end of their threads")
+        assert server.http("/livez")[0] == 200
