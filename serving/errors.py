@@ -10,6 +10,7 @@ ServingError
 ├── ModelUnavailableError    no version of the model is loaded
 ├── ModelNotFoundError       the model or version is not known here
 ├── PredictionNotFoundError  the prediction id is not known here (yet)
+├── ScoreError               a model's answer to a row is no probability
 ├── RequestConflictError     a request id was used before with another payload
 ├── UnauthenticatedError     the caller did not prove who it is
 ├── PermissionDeniedError    the caller is known, but may not do this
@@ -86,6 +87,10 @@ class ModelNotFoundError(ServingError):
 
 class PredictionNotFoundError(ServingError):
     """The prediction id is unknown or not shipped yet."""
+
+
+class ScoreError(ServingError):
+    """A model's answer to a row that its contract admits is no probability."""
 
 
 class RequestConflictError(ServingError):

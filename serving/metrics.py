@@ -23,7 +23,8 @@ class BulkHistogram(Histogram):
     """A histogram that also takes many observations at once."""
 
     def observe_many(self, amounts: Numbers) -> None:
-        """Add observations, shape (n,)."""
+        """Add observations, shape (n,); what is not finite is left out, for a sum would never lose it again."""
+        amounts = amounts[np.isfinite(amounts)]
         places = np.searchsorted(self._upper_bounds, amounts)
         self._sum.inc(float(amounts.sum()))
         for place, count in enumerate(np.bincount(places).tolist()):

@@ -13,6 +13,7 @@ from serving.logs import fields, stack_of
 from serving.security.identity import CALLER, UNKNOWN
 
 _SECONDS = 1.0
+_INTERNAL = "INTERNAL"
 _TRACE_PARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 _LONGEST_REQUEST_ID = 256
 
@@ -57,10 +58,10 @@ class RefusalLog:
             unlogged=unlogged,
             stack="" if isinstance(error, ServingError) else stack_of(error),
         )
-        if isinstance(error, ServingError):
-            _log.info("a call was refused", extra=shown)
-        else:
+        if status == _INTERNAL:
             _log.error("a call failed", extra=shown)
+        else:
+            _log.info("a call was refused", extra=shown)
 
     def _turn_of(self, method: str, status: str) -> int | None:
         now = time.monotonic()
