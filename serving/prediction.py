@@ -43,6 +43,8 @@ class PredictionCall(NamedTuple):
     """A version that the release chain has had in routing; empty: the one in production."""
     identity: str = ""
     """Who asks: request ids of different callers have nothing to do with each other."""
+    arrived_at: float = 0.0
+    """By `time.perf_counter`, when the message was there: what passes before it is the sender's time."""
 
 
 class PredictionAnswer(NamedTuple):
@@ -98,7 +100,7 @@ class Predictions:
         Returns:
             An outcome for each; the error of one is no other's.
         """
-        began, received_at = time.perf_counter(), now_us()
+        received_at = now_us()
         outcomes: dict[int, Outcome] = {}
         asked: dict[LoadedModel, list[_Asked]] = {}
         awaited: list[tuple[int, LoadedModel, Claim[PredictionAnswer]]] = []
@@ -111,14 +113,14 @@ class Predictions:
                     _check_envelope(call, len(rows[0]), received_at)
                     claim, is_new = self._claim(call, rows)
                 except Exception as error:
-                    outcomes[place] = self._refused(model, error)
+                    outcomes[place] = self._refused(call.model, model, error)
                     continue
                 if claim is None or is_new:
                     asked.setdefault(model, []).append(_Asked(place, call, rows, claim))
                 else:
                     awaited.append((place, model, claim))
             for model, together in asked.items():
-                answered = self._answer(model, together, received_at, began)
+                answered = self._answer(model, together, received_at)
                 outcomes.update((one.place, outcome) for one, outcome in zip(together, answered, strict=True))
         finally:
             self._let_go(asked)
@@ -126,7 +128,7 @@ class Predictions:
             try:
                 outcomes[place] = self._recent.answer_to(claim)
             except Exception as error:
-                outcomes[place] = self._refused(model, error)
+                outcomes[place] = self._refused(model.name, model, error)
         return [outcomes[place] for place in range(len(calls))]
 
     def _let_go(self, asked: dict[LoadedModel, list[_Asked]]) -> None:
@@ -142,14 +144,16 @@ class Predictions:
         key = (call.identity, call.model, call.request_id)
         return self._recent.claim(key, _payload_digest(call, rows), rows=len(rows[0]))
 
-    def _refused(self, model: LoadedModel | None, error: Exception) -> Exception:
+    def _refused(self, name: str, model: LoadedModel | None, error: Exception) -> Exception:
         if isinstance(error, ServingError):
             forget_frames(error)
-            if model is not None:
-                self._meter.refused(model, error, status=self._status_of(error))
+        if model is not None:
+            self._meter.refused(model, error, status=self._status_of(error))
+        else:
+            self._meter.not_found(name if self._host.knows(name) else "", status=self._status_of(error))
         return error
 
-    def _answer(self, model: LoadedModel, together: list[_Asked], received_at: int, began: float) -> Sequence[Outcome]:
+    def _answer(self, model: LoadedModel, together: list[_Asked], received_at: int) -> Sequence[Outcome]:
         """Return an outcome for each."""
         calls, sizes = [one.call for one in together], [len(one.rows[0]) for one in together]
         try:
@@ -159,14 +163,15 @@ class Predictions:
             if len(together) == 1:
                 return self._failed(model, together, error)
             # One row's fault: whose?
-            return [outcome for one in together for outcome in self._answer(model, [one], received_at, began)]
+            return [outcome for one in together for outcome in self._answer(model, [one], received_at)]
         try:
             ids = new_ids(received_at, len(scores))
             record = _record_of(model, calls, sizes, (numbers, texts), scores, ids, received_at)
             self._journal.append(record, model.contract, rows=len(scores))
         except Exception as error:
             return self._failed(model, together, error)
-        self._meter.answered((model, time.perf_counter() - began, sizes, numbers, texts, scores))
+        now = time.perf_counter()
+        self._meter.answered((model, [now - call.arrived_at for call in calls], sizes, numbers, texts, scores))
         answers = list(_answers_of(model, sizes, texts_of(ids), scores))
         for one, answer in zip(together, answers, strict=True):
             if one.claim is not None:
@@ -177,7 +182,7 @@ class Predictions:
         for one in together:
             if one.claim is not None:
                 self._recent.fail(one.claim, error)
-        return [self._refused(model, error) for _ in together]
+        return [self._refused(model.name, model, error) for _ in together]
 
 
 def _stacked(each: Sequence[Rows]) -> tuple[Numbers, Texts]:
@@ -200,7 +205,8 @@ def _probabilities_of(scores: Numbers) -> Numbers:
         return scores
     wrong = ~((scores >= -GOLDEN_TOLERANCE) & (scores <= 1.0 + GOLDEN_TOLERANCE))
     if wrong.any():
-        raise ScoreError(f"the model has no probability for {wrong.sum()} rows, first row {np.argmax(wrong)}")
+        more = f" and {wrong.sum() - 1} more" if wrong.sum() > 1 else ""
+        raise ScoreError(f"the model has no probability for row {np.argmax(wrong)}{more}")
     return np.clip(scores, 0.0, 1.0)
 
 

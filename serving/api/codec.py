@@ -20,7 +20,7 @@ _NAN = float("nan")
 T = TypeVar("T", float, str)
 
 
-def call_of_one(request: pb.PredictRequest, identity: str = "") -> PredictionCall:
+def call_of_one(request: pb.PredictRequest, identity: str = "", arrived_at: float = 0.0) -> PredictionCall:
     """Read a request for one row."""
     # In the order of the fields: naming them costs 0.3 µs.
     return PredictionCall(
@@ -31,10 +31,11 @@ def call_of_one(request: pb.PredictRequest, identity: str = "") -> PredictionCal
         [microseconds_of(request.event_time)] if request.HasField("event_time") else [],
         request.version,
         identity,
+        arrived_at,
     )
 
 
-def call_of_batch(request: pb.PredictBatchRequest, identity: str = "") -> PredictionCall:
+def call_of_batch(request: pb.PredictBatchRequest, identity: str = "", arrived_at: float = 0.0) -> PredictionCall:
     """Read a request for many rows."""
     return PredictionCall(
         model=request.model,
@@ -44,6 +45,7 @@ def call_of_batch(request: pb.PredictBatchRequest, identity: str = "") -> Predic
         event_times_us=list(request.event_times_us),
         version=request.version,
         identity=identity,
+        arrived_at=arrived_at,
     )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from serving.api.methods import MethodPolicy
 from serving.errors import (
     DeadlineExceededError,
+    DrainingError,
     MessageLimitError,
     OverloadError,
     PermissionDeniedError,
@@ -17,7 +18,7 @@ from serving.security.identity import CALLER, EVERY_SCOPE, Identity, Scope
 from serving.security.rate_limit import RateLimit
 from serving.settings import ServingSettings
 
-GATE_ERRORS = (OverloadError, MessageLimitError, DeadlineExceededError)
+GATE_ERRORS = (OverloadError, MessageLimitError, DeadlineExceededError, DrainingError)
 """What a call can still be refused for after it was let in, and before its work begins."""
 
 _LONGEST_WAIT_SECONDS = 1.0

@@ -230,7 +230,7 @@ class MethodHandlers:
 
     def _refuse(self, error: BaseException, call: Call, request: Message | None = None) -> None:
         CALLER.set(call.caller)
-        if isinstance(error, GATE_ERRORS):
+        if isinstance(error, GATE_ERRORS) or (request is None and isinstance(error, ContractError)):
             count_refusal(error)
         self.refusals.note(error, method=call.method, metadata=call.metadata, request=request)
         call.end(end_of(error))

@@ -51,11 +51,15 @@ class ModelHost:
             return loaded
         if version and self._history.knows(name):
             return self._pinned.get(name, self._history.placement(name, version))
-        if name in self._seen:
+        if self.knows(name):
             why = "its release chain is away, so earlier versions are not known" if version else "no version is loaded"
             raise ModelUnavailableError(f"{name}: {why}")
         require_model_name(name)
         raise ModelNotFoundError(f"no model {name!r} here")
+
+    def knows(self, name: str) -> bool:
+        """Return whether there is, or was, a release chain of that name."""
+        return name in self._seen
 
     def placement(self, model: LoadedModel) -> Placement | None:
         """Return how a version came into routing, or None while the release store has been away since the start."""

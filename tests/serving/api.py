@@ -1,6 +1,7 @@
 """The API of a worker inside the test's own process, over servicers that do what the test wants."""
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -21,6 +22,7 @@ from serving.settings import load_settings
 
 PREDICT = "/mlops.v1.PredictionService/Predict"
 BATCH = "/mlops.v1.PredictionService/PredictBatch"
+STREAM = "/mlops.v1.PredictionService/PredictStream"
 FEEDBACK = "/mlops.v1.FeedbackService/SubmitFeedback"
 READ_BACK = "/mlops.v1.FeedbackService/GetPrediction"
 RETRAIN = "/mlops.v1.ControlService/TriggerRetraining"
@@ -50,6 +52,7 @@ class Servicers:
         self.callers: list[str] = []
         self.threads: list[str] = []
         self.groups: list[int] = []
+        self.waited: list[float] = []
         self.retrained: list[str] = []
 
     def Predict(self, request, context):  # noqa: N802
@@ -66,6 +69,7 @@ class Servicers:
 
     def PredictStream(self, requests, context):  # noqa: N802
         for request in requests:
+            self.waited.append(time.perf_counter() - context.arrived_at)
             answer = prediction_pb2.PredictResponse(label=request.model)
             yield prediction_pb2.PredictStreamResponse(prediction=answer)
 
@@ -85,6 +89,7 @@ class Servicers:
         return control_pb2.TriggerRetrainingResponse(dagster_run_id="r1")
 
     def _enter(self, context) -> None:
+        self.waited.append(time.perf_counter() - context.arrived_at)
         self.callers.append(context.caller.name)
         self.threads.append(threading.current_thread().name)
         self.entered.release()

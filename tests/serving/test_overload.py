@@ -20,7 +20,7 @@ from serving.client import Client
 from serving.errors import OverloadError
 from serving.security.identity import UNKNOWN
 from serving.settings import load_settings
-from tests.serving.api import BATCH, HEALTH, PREDICT, READ_BACK, REFLECTION, RunningApi, running_api
+from tests.serving.api import BATCH, HEALTH, PREDICT, READ_BACK, REFLECTION, STREAM, RunningApi, running_api
 from tests.serving.harness import RunningServer, eventually
 from tests.serving.toy import MODEL, ROW, promote
 
@@ -64,6 +64,26 @@ def test_a_place_is_free_again_after_its_call(api: RunningApi):
         call.result()
     eventually(lambda: api.pools["scoring"].calls == 0, what="freeing")
     assert api.status(PREDICT, ROW_REQUEST) is grpc.StatusCode.OK
+
+
+def test_what_a_call_waits_for_a_thread_is_time_since_its_arrival(api: RunningApi):
+    calls = fill(api)
+    time.sleep(0.2)
+    api.servicers.gate.set()
+    for call in calls:
+        call.result()
+    first, second = api.servicers.waited
+    assert 0 <= first < 0.2 <= second < 30
+
+
+def test_each_message_of_a_stream_arrives_for_itself(api: RunningApi):
+    def requests() -> Iterator[bytes]:
+        yield ROW_REQUEST
+        time.sleep(0.3)
+        yield ROW_REQUEST
+
+    assert len(list(api.channel.stream_stream(STREAM)(requests(), timeout=10))) == 2
+    assert all(0 <= waited < 0.2 for waited in api.servicers.waited)
 
 
 def test_a_canceled_call_frees_its_place_and_is_not_answered(api: RunningApi):

@@ -73,7 +73,7 @@ def test_only_the_call_whose_row_has_no_probability_is_refused(predictions: Pred
 
 
 def test_a_batch_is_told_its_first_row_without_a_probability(predictions: Predictions):
-    with pytest.raises(ScoreError, match="no probability for 2 rows, first row 1"):
+    with pytest.raises(ScoreError, match="no probability for row 1 and 1 more"):
         predictions.predict(batch_of([0.0, 3e38, 0.0, 3e38]))
 
 
@@ -93,10 +93,10 @@ def test_what_is_no_probability_is_refused(predictions: Predictions, monkeypatch
 
 
 def test_it_is_internal_and_says_which_rows():
-    end = end_of(ScoreError("the model has no probability for 1 rows, first row 7"))
+    end = end_of(ScoreError("the model has no probability for row 7"))
     assert (end.code, end.details) == (
         grpc.StatusCode.INTERNAL,
-        "the model has no probability for 1 rows, first row 7",
+        "the model has no probability for row 7",
     )
 
 
