@@ -9,7 +9,7 @@ import numpy as np
 
 from protos.mlops.v1 import journal_pb2
 from serving.call_meter import CallMeter
-from serving.errors import ContractError, ScoreError, ServingError, Violation, forget_frames
+from serving.errors import ContractError, ScoreError, ServingError, Violation, forget_frames, remember_version
 from serving.formats.contract import Contract, Numbers
 from serving.formats.texts import Texts, stacked
 from serving.identifiers import new_ids, now_us, texts_of
@@ -148,6 +148,7 @@ class Predictions:
         if isinstance(error, ServingError):
             forget_frames(error)
         if model is not None:
+            remember_version(error, model.version)
             self._meter.refused(model, error, status=self._status_of(error))
         else:
             self._meter.not_found(name if self._host.knows(name) else "", status=self._status_of(error))

@@ -102,7 +102,8 @@ def rich_status_of(error: BaseException) -> CallStatus:
 
 def status_message_of(error: BaseException) -> status_pb2.Status:
     """Return the status, text and details of an error as a message."""
-    status = status_pb2.Status(code=status_of(error).value[0], message=_shortened(str(error)))
+    text = (isinstance(error, ServingError) and error.told) or str(error)
+    status = status_pb2.Status(code=status_of(error).value[0], message=_shortened(text))
     status.details.add().Pack(error_details_pb2.ErrorInfo(reason=type(error).__name__, domain=ERROR_DOMAIN))
     if isinstance(error, ContractError):
         status.details.add().Pack(_bad_request(error))

@@ -53,19 +53,25 @@ _log = logging.getLogger(__name__)
 class MethodHandlers:
     """Makes the handlers of one worker and watches over the calls that wait for a message."""
 
-    def __init__(self, settings: ServingSettings, gate: Gate, soon: Callable[[Callable[[], None]], None]) -> None:
+    def __init__(
+        self,
+        settings: ServingSettings,
+        gate: Gate,
+        soon: Callable[[Callable[[], None]], None],
+        refusals: RefusalLog,
+    ) -> None:
         """Prepare them.
 
         Args:
             settings: Bound sizes and patience.
             gate: Lets messages of streams in.
             soon: Has the serving thread do something once it has taken in what waits.
+            refusals: Logs calls that are not answered.
         """
-        self._gate, self._soon = gate, soon
+        self._gate, self._soon, self.refusals = gate, soon, refusals
         self._may_wait_long = settings.durability == "group"
         self._calls, self._streams = Arrivals(settings.receive_seconds), Arrivals(settings.idle_stream_seconds)
         self._large = LargeMessages(settings.maximum_large_bytes)
-        self.refusals = RefusalLog()
         self._draining = False
 
     def unary(self, method: MethodDescriptor, answer: Answer, policy: MethodPolicy, pool: CallPool) -> Begin:

@@ -10,6 +10,7 @@ from serving.api import codec
 from serving.api.call import Call
 from serving.api.grpc_status import status_message_of, status_of
 from serving.api.model_info import info_of
+from serving.api.refusal_log import RefusalLog
 from serving.errors import ServingError
 from serving.prediction import Predictions
 from serving.scoring.host import ModelHost
@@ -18,8 +19,8 @@ from serving.scoring.host import ModelHost
 class PredictionServicer(pb_grpc.PredictionServiceServicer):
     """Scores rows and describes the versions that do."""
 
-    def __init__(self, predictions: Predictions, host: ModelHost) -> None:
-        self._predictions, self._host = predictions, host
+    def __init__(self, predictions: Predictions, host: ModelHost, refusals: RefusalLog) -> None:
+        self._predictions, self._host, self._refusals = predictions, host, refusals
 
     def Predict(self, request: pb.PredictRequest, context: Call) -> pb.PredictResponse:  # noqa: N802
         """Score one row."""
@@ -52,6 +53,7 @@ class PredictionServicer(pb_grpc.PredictionServiceServicer):
             except ServingError as error:
                 if status_of(error) is grpc.StatusCode.UNAVAILABLE:
                     raise  # the server's trouble, not the row's: the client sends it again, to another one or later
+                self._refusals.note(error, method=context.method, metadata=context.metadata, request=request)
                 status = status_message_of(error)
                 refusal = pb.Refusal(code=status.code, message=status.message, details=status.details)
                 yield pb.PredictStreamResponse(error=refusal)

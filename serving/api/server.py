@@ -8,6 +8,7 @@ from google.protobuf.descriptor import ServiceDescriptor
 from serving.api.call_pools import call_pools
 from serving.api.gate import gate_of
 from serving.api.method_handlers import MethodHandlers
+from serving.api.refusal_log import RefusalLog
 from serving.api.services import Services
 from serving.api.transport import Transport
 from serving.metrics import CALLS_IN_FLIGHT
@@ -32,8 +33,18 @@ _MAXIMUM_UNSEEN = 4096
 class ApiServer:
     """Answers calls from `start` to `refuse_new_calls`."""
 
-    def __init__(self, settings: ServingSettings, servicers: Iterable[tuple[ServiceDescriptor, object]]) -> None:
+    def __init__(
+        self,
+        settings: ServingSettings,
+        servicers: Iterable[tuple[ServiceDescriptor, object]],
+        refusals: RefusalLog,
+    ) -> None:
         """Read the credentials and prepare the methods.
+
+        Args:
+            settings: Address, credentials and bounds.
+            servicers: What answers the methods of each service.
+            refusals: Logs calls that are not answered.
 
         Raises:
             SettingsError: A file that the settings name can not be used.
@@ -45,7 +56,7 @@ class ApiServer:
         self.pools = call_pools(settings)
         gate = gate_of(settings, self._authenticator)
         self._transport = Transport(server_options(settings))
-        self._handlers = MethodHandlers(settings, gate, self._transport.soon)
+        self._handlers = MethodHandlers(settings, gate, self._transport.soon, refusals)
         self._services = Services(gate, self._handlers, self.pools, AuditLog(settings.audit_log))
         for service, servicer in servicers:
             self._services.add(service, servicer)

@@ -15,6 +15,7 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2
 from protos.inference import open_inference_pb2
 from protos.mlops.v1 import control_pb2, feedback_pb2, prediction_pb2
 from serving.api.health import HealthServicer
+from serving.api.refusal_log import RefusalLog
 from serving.api.server import ApiServer
 from serving.security.identity import GRANTED_SCOPES
 from serving.security.tokens import create_token
@@ -141,7 +142,8 @@ class RunningApi:
 def running_api(home: Path, **settings: Any) -> Iterator[RunningApi]:
     """Run the API for the time of the block."""
     servicers = Servicers()
-    server = ApiServer(load_settings(home=home, port=0, workers=1, **settings), servicers.table().items())
+    settings = load_settings(home=home, port=0, workers=1, **settings)
+    server = ApiServer(settings, servicers.table().items(), RefusalLog())
     running = RunningApi(server, servicers, server.start())
     try:
         yield running

@@ -16,6 +16,7 @@ from serving.api.gate import gate_of
 from serving.api.grpc_status import CallStatus
 from serving.api.method_handlers import MethodHandlers
 from serving.api.methods import METHODS
+from serving.api.refusal_log import RefusalLog
 from serving.client import Client
 from serving.errors import OverloadError
 from serving.security.identity import UNKNOWN
@@ -133,7 +134,7 @@ class LateCall:
 
 def test_a_deadline_that_has_passed_is_looked_at_before_the_message_is(tmp_path: Path):
     settings, method = load_settings(home=tmp_path), prediction_pb2.DESCRIPTOR.services_by_name["PredictionService"]
-    handlers = MethodHandlers(settings, gate_of(settings, None), soon=lambda work: work())
+    handlers = MethodHandlers(settings, gate_of(settings, None), lambda work: work(), RefusalLog())
     pool = CallPool("test", threads=1, queue=0)
     answered: list[object] = []
     begin = handlers.unary(method.methods_by_name["Predict"], answered.append, METHODS[PREDICT], pool)
@@ -149,7 +150,7 @@ def test_a_deadline_that_has_passed_is_looked_at_before_the_message_is(tmp_path:
 def test_a_row_that_is_canceled_while_it_stands_in_line_is_not_answered(tmp_path: Path):
     settings, method = load_settings(home=tmp_path), prediction_pb2.DESCRIPTOR.services_by_name["PredictionService"]
     due: list[Callable[[], None]] = []
-    handlers = MethodHandlers(settings, gate_of(settings, None), due.append)
+    handlers = MethodHandlers(settings, gate_of(settings, None), due.append, RefusalLog())
     answered: list[int] = []
 
     def answer_all(requests: list, calls: list) -> list:
