@@ -18,6 +18,7 @@ from serving.security.tls import server_certificate_of
 from serving.settings import ServingSettings
 from serving.ticker import Ticker
 
+_COUNT_SECONDS = 0.1
 _WATCH_SECONDS = 0.5
 _CREDENTIALS_SECONDS = 1.0
 _LAST_SECONDS = 1.0
@@ -60,7 +61,10 @@ class ApiServer:
         self._services = Services(gate, self._handlers, self.pools, AuditLog(settings.audit_log))
         for service, servicer in servicers:
             self._services.add(service, servicer)
-        self._tickers = [Ticker(self._watch, seconds=_WATCH_SECONDS, name="api-watch")]
+        self._tickers = [
+            Ticker(self._watch, seconds=_WATCH_SECONDS, name="api-watch"),
+            Ticker(self._count, seconds=_COUNT_SECONDS, name="calls-in-flight"),
+        ]
         if self._authenticator is not None:
             self._tickers.append(Ticker(self._authenticator.refresh, seconds=_CREDENTIALS_SECONDS, name="credentials"))
 
@@ -95,10 +99,12 @@ class ApiServer:
 
     def _watch(self) -> None:
         self._handlers.tick()
-        for name, pool in self.pools.items():
-            CALLS_IN_FLIGHT.labels(name).set(pool.calls)
         if self._certificate is not None:
             self._certificate.refresh()
+
+    def _count(self) -> None:
+        for name, pool in self.pools.items():
+            CALLS_IN_FLIGHT.labels(name).set(pool.calls)
 
 
 def _says_nothing_of_headers(record: logging.LogRecord) -> bool:

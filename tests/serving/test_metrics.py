@@ -64,6 +64,13 @@ def test_the_build_says_what_answers(server: RunningServer):
     assert server.metric("serving_build_info", **installed) == 1
 
 
+def test_what_has_not_happened_yet_is_shown_as_0(server: RunningServer):
+    shown = server.http("/metrics")[1].splitlines()
+    for reason in ("Unauthenticated", "PermissionDenied", "Overload", "MessageLimit", "DeadlineExceeded", "Draining"):
+        assert f'serving_calls_refused_total{{reason="{reason}"}} 0.0' in shown
+    assert f'model_bundle_failures_total{{model="{MODEL}"}} 0.0' in shown
+
+
 def test_unusual_values_are_counted_by_feature_also_those_of_refused_calls(server: RunningServer):
     with Client(server.address) as client:
         client.predict(MODEL, ROW | {"hour": None, "origin": "lga"})

@@ -9,6 +9,7 @@ from queue import SimpleQueue
 
 import grpc
 import pytest
+from prometheus_client import REGISTRY
 
 from protos.mlops.v1 import prediction_pb2
 from serving.api.call_pools import CallPool
@@ -65,6 +66,19 @@ def test_a_place_is_free_again_after_its_call(api: RunningApi):
         call.result()
     eventually(lambda: api.pools["scoring"].calls == 0, what="freeing")
     assert api.status(PREDICT, ROW_REQUEST) is grpc.StatusCode.OK
+
+
+def in_flight() -> float | None:
+    return REGISTRY.get_sample_value("serving_calls_in_flight", {"pool": "scoring"})
+
+
+def test_calls_in_flight_are_those_that_run_and_those_that_wait(api: RunningApi):
+    calls = fill(api)
+    eventually(lambda: in_flight() == 2, what="two calls", seconds=2)
+    api.servicers.gate.set()
+    for call in calls:
+        call.result()
+    eventually(lambda: in_flight() == 0, what="none", seconds=2)
 
 
 def test_what_a_call_waits_for_a_thread_is_time_since_its_arrival(api: RunningApi):
