@@ -131,7 +131,7 @@ class Worker:
         tensors = OpenInferenceServicer(predictions, self._host, settings.metrics_folder, self._is_ready)
         servicers: dict[ServiceDescriptor, object] = {
             _service(prediction_pb2, "PredictionService"): PredictionServicer(predictions, self._host, self._refusals),
-            _service(feedback_pb2, "FeedbackService"): FeedbackServicer(feedback, log, self._host),
+            _service(feedback_pb2, "FeedbackService"): FeedbackServicer(feedback, log),
             _service(control_pb2, "ControlService"): ControlServicer(Orchestrator(settings)),
             _service(open_inference_pb2, "GRPCInferenceService"): tensors,
             _service(health_pb2, "Health"): self._health,
