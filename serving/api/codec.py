@@ -12,7 +12,7 @@ from protos.mlops.v1 import prediction_pb2 as pb
 from serving.errors import ContractError, Violation
 from serving.formats.contract import Contract, Numbers
 from serving.formats.texts import TextColumn, Texts, single
-from serving.prediction import PredictionAnswer, PredictionCall, Rows
+from serving.prediction import NO_TIME_US, PredictionAnswer, PredictionCall, Rows
 
 MAXIMUM_ROWS = 1000
 _NAN = float("nan")
@@ -114,7 +114,9 @@ def rows_of_columns(request: pb.PredictBatchRequest, contract: Contract) -> Rows
 
 
 def microseconds_of(time: Timestamp) -> int:
-    """Return a proto's time in microseconds since 1970-01-01 UTC."""
+    """Return a proto's time in microseconds since 1970-01-01 UTC, or `NO_TIME_US`."""
+    if not 0 <= time.nanos < 1_000_000_000:
+        return NO_TIME_US
     return time.seconds * 1_000_000 + time.nanos // 1000
 
 
