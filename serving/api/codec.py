@@ -12,7 +12,8 @@ from protos.mlops.v1 import prediction_pb2 as pb
 from serving.errors import ContractError, Violation
 from serving.formats.contract import Contract, Numbers
 from serving.formats.texts import TextColumn, Texts, single
-from serving.prediction import NO_TIME_US, PredictionAnswer, PredictionCall, Rows
+from serving.prediction import PredictionAnswer, PredictionCall, Rows
+from serving.times import NO_TIME_US
 
 MAXIMUM_ROWS = 1000
 _NAN = float("nan")
