@@ -6,7 +6,7 @@ from itertools import chain
 
 import numpy as np
 
-from serving.errors import ContractError, ServingError
+from serving.errors import ContractError
 from serving.formats.contract import Numbers
 from serving.formats.texts import Texts, counts_of
 from serving.metrics import (
@@ -29,9 +29,9 @@ _KIND_OF_RULE = {
 }
 
 
-Answered = tuple[LoadedModel, float, list[int], Numbers, Texts, Numbers]
-"""What calls that were answered together leave behind: model, seconds, how many rows each call has; and row by row
-numbers, texts, scores."""
+Answered = tuple[LoadedModel, list[float], list[int], Numbers, Texts, Numbers]
+"""What calls that were answered together leave behind: model, seconds and rows of each call; and row by row numbers,
+texts, scores."""
 
 
 class CallMeter:
@@ -42,7 +42,11 @@ class CallMeter:
         self._versions: OrderedDict[tuple[str, str], None] = OrderedDict()
         self.answered = self._answered.append
 
-    def refused(self, model: LoadedModel, error: ServingError, *, status: str) -> None:
+    def not_found(self, name: str, *, status: str) -> None:
+        """Count one call for which there was no version; a name that nobody released must be given as ""."""
+        PREDICTIONS.labels(name, "", "", status).inc()
+
+    def refused(self, model: LoadedModel, error: Exception, *, status: str) -> None:
         """Count one call that was not answered, and the values that are the reason."""
         PREDICTIONS.labels(model.name, model.version, model.role, status).inc()
         if isinstance(error, ContractError):
@@ -81,7 +85,7 @@ def _add(model: LoadedModel, answered: Sequence[Answered]) -> None:
     confidences = np.where(scores >= model.contract.threshold, scores, 1 - scores)
     version = (model.name, model.version)
     PREDICTIONS.labels(*version, model.role, "OK").inc(len(scores))
-    LATENCY.labels(*version).observe_many(np.repeat(np.array(seconds), [*map(len, sizes)]))
+    LATENCY.labels(*version).observe_many(np.array([*chain.from_iterable(seconds)]))
     ROWS_PER_CALL.labels(model.name).observe_many(np.array([*chain.from_iterable(sizes)], dtype=np.float64))
     SCORES.labels(*version).observe_many(scores)
     CONFIDENCES.labels(*version).observe_many(confidences)

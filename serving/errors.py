@@ -10,6 +10,7 @@ ServingError
 ├── ModelUnavailableError    no version of the model is loaded
 ├── ModelNotFoundError       the model or version is not known here
 ├── PredictionNotFoundError  the prediction id is not known here (yet)
+├── ScoreError               a model's answer to a row is no probability
 ├── RequestConflictError     a request id was used before with another payload
 ├── UnauthenticatedError     the caller did not prove who it is
 ├── PermissionDeniedError    the caller is known, but may not do this
@@ -45,7 +46,13 @@ class Violation:
 
 
 class ServingError(Exception):
-    """Base of every error the serving side raises on purpose."""
+    """Base of every error the serving side raises on purpose.
+
+    Attributes:
+        told: What clients are told instead of the text, where that may hold paths, addresses or the words of others.
+    """
+
+    told = ""
 
 
 class ContractError(ServingError):
@@ -59,17 +66,25 @@ class ContractError(ServingError):
 class BundleError(ServingError):
     """A bundle is damaged, foreign or not what it says."""
 
+    told = "the bundle of this version is refused; the server's log says why"
+
 
 class BundleUnreadableError(BundleError):
     """A bundle, or a signature of it, can not be read at the moment: try again."""
+
+    told = "the bundle of this version can not be read at the moment; try again"
 
 
 class SignatureError(BundleError):
     """No trusted key vouches for a bundle."""
 
+    told = "no trusted key vouches for the bundle of this version"
+
 
 class ReleaseError(ServingError):
     """A release document is damaged or out of order."""
+
+    told = "a release document is refused; the server's log says why"
 
 
 class ReleaseConflictError(ReleaseError):
@@ -86,6 +101,10 @@ class ModelNotFoundError(ServingError):
 
 class PredictionNotFoundError(ServingError):
     """The prediction id is unknown or not shipped yet."""
+
+
+class ScoreError(ServingError):
+    """A model's answer to a row that its contract admits is no probability."""
 
 
 class RequestConflictError(ServingError):
@@ -127,6 +146,8 @@ class JournalError(ServingError):
 class LakeError(ServingError):
     """The lake can not be read."""
 
+    told = "the lake can not be read"
+
 
 class AuditError(ServingError):
     """The audit log can not be written, so no control call may be carried out."""
@@ -135,6 +156,8 @@ class AuditError(ServingError):
 class OrchestratorError(ServingError):
     """Dagster can not be reached or refused the launch."""
 
+    told = "Dagster can not be reached, or has refused; the server's log says which and why"
+
 
 class CallError(ServingError):
     """A call failed for a reason that no other class names, for example because no server is there."""
@@ -142,6 +165,16 @@ class CallError(ServingError):
 
 class SettingsError(ServingError):
     """A setting is wrong; the message names it and the mend."""
+
+
+def remember_version(error: Exception, version: str) -> None:
+    """Keep with an error which version of a model it came from, for the log."""
+    error.model_version = version  # type: ignore[attr-defined]
+
+
+def version_behind(error: BaseException) -> str:
+    """Return what was kept so, or ""."""
+    return str(getattr(error, "model_version", ""))
 
 
 def forget_frames(error: BaseException) -> None:

@@ -19,8 +19,9 @@ from serving.journal.append import Journal
 from serving.journal.decode import tables_of
 from serving.journal.recover import journal_folders
 from serving.journal.segment import read_records, segments_of
-from serving.prediction import MAXIMUM_KEY_LENGTH, time_violations
+from serving.prediction import MAXIMUM_KEY_LENGTH
 from serving.scoring.host import ModelHost
+from serving.times import time_violations
 
 MAXIMUM_LABELS = 1000
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 _DRAWN_TAILS = 400
 _FEW = 16
 """Up to this many ids, one by one is faster than in columns."""
+_YEAR_10000_MS = 253_402_300_800_000
 _tails = struct.iter_unpack("10s", b"")
 _GROUPS = struct.Struct("8s4s4s4s12s")
 _DASHED = [slot for slot in range(36) if slot not in {8, 13, 18, 23}]
@@ -75,7 +76,8 @@ def _characters_of(ids: bytes) -> bytes:
 
 
 def received_date_of(prediction_id: uuid.UUID) -> date | None:
-    """Return the day (UTC) on which the id was given, or None if it is not a UUIDv7."""
-    if prediction_id.version != 7:
+    """Return the day (UTC) on which the id was given, or None if it is not a UUIDv7 of a year up to 9999."""
+    milliseconds = prediction_id.int >> 80
+    if prediction_id.version != 7 or milliseconds >= _YEAR_10000_MS:
         return None
-    return datetime.fromtimestamp((prediction_id.int >> 80) / 1000, UTC).date()
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).date()

@@ -23,7 +23,8 @@ class BulkHistogram(Histogram):
     """A histogram that also takes many observations at once."""
 
     def observe_many(self, amounts: Numbers) -> None:
-        """Add observations, shape (n,)."""
+        """Add observations, shape (n,); what is not finite is left out, for a sum would never lose it again."""
+        amounts = amounts[np.isfinite(amounts)]
         places = np.searchsorted(self._upper_bounds, amounts)
         self._sum.inc(float(amounts.sum()))
         for place, count in enumerate(np.bincount(places).tolist()):
@@ -48,13 +49,13 @@ def _kept_values() -> list[Any]:
 
 LATENCY = BulkHistogram(
     "model_prediction_latency_seconds",
-    "From the decoded request to the journaled answer, one call.",
+    "From the arrival of the request's message to the journaled answer, one call: waiting included.",
     ["model", "model_version"],
     buckets=SECONDS,
 )
 PREDICTIONS = Counter(
     "model_predictions",
-    "Rows answered (status OK), or calls refused (the gRPC status).",
+    "Rows answered (status OK), or calls that were not (the gRPC status); names are empty where none was found.",
     ["model", "model_version", "role", "status"],
 )
 ROWS_PER_CALL = BulkHistogram(
@@ -88,7 +89,7 @@ STALE = Gauge(
     "model_stale", "1 while not what the release store names answers.", ["model"], multiprocess_mode="livemax"
 )
 CALLS_REFUSED = Counter(
-    "serving_calls_refused", "Calls that did not come in, or whose message was refused unread.", ["reason"]
+    "serving_calls_refused", "Calls that did not come in, or whose message was not read, of all methods.", ["reason"]
 )
 CALLS_IN_FLIGHT = Gauge(
     "serving_calls_in_flight", "Calls that are being answered or wait for it.", ["pool"], multiprocess_mode="livesum"

@@ -24,7 +24,7 @@ def version_statistics(metrics_folder: Path, model: str) -> dict[str, VersionSta
     found: defaultdict[str, VersionStatistics] = defaultdict(VersionStatistics)
     for metric in collector.collect():  # type: ignore[no-untyped-call]
         for sample in metric.samples:
-            if sample.labels.get("model") != model or "model_version" not in sample.labels:
+            if sample.labels.get("model") != model or not sample.labels.get("model_version"):
                 continue
             version = found[sample.labels["model_version"]]
             match sample.name, sample.labels.get("status"):

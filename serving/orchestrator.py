@@ -86,7 +86,7 @@ class Orchestrator:
             location = repository["location"]["name"]
             if self._location in {"", location} and any(entry["name"] == job for entry in repository["jobs"]):
                 return {"jobName": job, "repositoryName": repository["name"], "repositoryLocationName": location}
-        raise ModelNotFoundError(f"Dagster at {self._url} has no job {job}")
+        raise ModelNotFoundError(f"Dagster has no job {job}")
 
     def _ask(self, query: str, variables: dict[str, Any]) -> dict[str, Any]:
         body = json.dumps({"query": query, "variables": variables}).encode()

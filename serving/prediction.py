@@ -9,7 +9,7 @@ import numpy as np
 
 from protos.mlops.v1 import journal_pb2
 from serving.call_meter import CallMeter
-from serving.errors import ContractError, ServingError, Violation, forget_frames
+from serving.errors import ContractError, ScoreError, ServingError, Violation, forget_frames, remember_version
 from serving.formats.contract import Contract, Numbers
 from serving.formats.texts import Texts, stacked
 from serving.identifiers import new_ids, now_us, texts_of
@@ -17,9 +17,9 @@ from serving.journal.append import Journal
 from serving.recent_answers import Claim, RecentAnswers
 from serving.scoring.host import ModelHost
 from serving.scoring.loading import LoadedModel
+from serving.scoring.predictor import GOLDEN_TOLERANCE
+from serving.times import time_violations
 
-MAXIMUM_FUTURE_US = 5 * 60 * 1_000_000
-EARLIEST_US = -2_208_988_800_000_000  # 1900-01-01
 MAXIMUM_KEY_LENGTH = 256
 
 T = TypeVar("T")
@@ -42,6 +42,8 @@ class PredictionCall(NamedTuple):
     """A version that the release chain has had in routing; empty: the one in production."""
     identity: str = ""
     """Who asks: request ids of different callers have nothing to do with each other."""
+    arrived_at: float = 0.0
+    """By `time.perf_counter`, when the message was there: what passes before it is the sender's time."""
 
 
 class PredictionAnswer(NamedTuple):
@@ -97,7 +99,7 @@ class Predictions:
         Returns:
             An outcome for each; the error of one is no other's.
         """
-        began, received_at = time.perf_counter(), now_us()
+        received_at = now_us()
         outcomes: dict[int, Outcome] = {}
         asked: dict[LoadedModel, list[_Asked]] = {}
         awaited: list[tuple[int, LoadedModel, Claim[PredictionAnswer]]] = []
@@ -110,14 +112,14 @@ class Predictions:
                     _check_envelope(call, len(rows[0]), received_at)
                     claim, is_new = self._claim(call, rows)
                 except Exception as error:
-                    outcomes[place] = self._refused(model, error)
+                    outcomes[place] = self._refused(call.model, model, error)
                     continue
                 if claim is None or is_new:
                     asked.setdefault(model, []).append(_Asked(place, call, rows, claim))
                 else:
                     awaited.append((place, model, claim))
             for model, together in asked.items():
-                answered = self._answer(model, together, received_at, began)
+                answered = self._answer(model, together, received_at)
                 outcomes.update((one.place, outcome) for one, outcome in zip(together, answered, strict=True))
         finally:
             self._let_go(asked)
@@ -125,7 +127,7 @@ class Predictions:
             try:
                 outcomes[place] = self._recent.answer_to(claim)
             except Exception as error:
-                outcomes[place] = self._refused(model, error)
+                outcomes[place] = self._refused(model.name, model, error)
         return [outcomes[place] for place in range(len(calls))]
 
     def _let_go(self, asked: dict[LoadedModel, list[_Asked]]) -> None:
@@ -141,31 +143,35 @@ class Predictions:
         key = (call.identity, call.model, call.request_id)
         return self._recent.claim(key, _payload_digest(call, rows), rows=len(rows[0]))
 
-    def _refused(self, model: LoadedModel | None, error: Exception) -> Exception:
+    def _refused(self, name: str, model: LoadedModel | None, error: Exception) -> Exception:
         if isinstance(error, ServingError):
             forget_frames(error)
-            if model is not None:
-                self._meter.refused(model, error, status=self._status_of(error))
+        if model is not None:
+            remember_version(error, model.version)
+            self._meter.refused(model, error, status=self._status_of(error))
+        else:
+            self._meter.not_found(name if self._host.knows(name) else "", status=self._status_of(error))
         return error
 
-    def _answer(self, model: LoadedModel, together: list[_Asked], received_at: int, began: float) -> Sequence[Outcome]:
+    def _answer(self, model: LoadedModel, together: list[_Asked], received_at: int) -> Sequence[Outcome]:
         """Return an outcome for each."""
         calls, sizes = [one.call for one in together], [len(one.rows[0]) for one in together]
         try:
             numbers, texts = _stacked([one.rows for one in together])
-            scores = model.predictor.scores_of(numbers, texts)
+            scores = _probabilities_of(model.predictor.scores_of(numbers, texts))
         except Exception as error:
             if len(together) == 1:
                 return self._failed(model, together, error)
             # One row's fault: whose?
-            return [outcome for one in together for outcome in self._answer(model, [one], received_at, began)]
+            return [outcome for one in together for outcome in self._answer(model, [one], received_at)]
         try:
             ids = new_ids(received_at, len(scores))
             record = _record_of(model, calls, sizes, (numbers, texts), scores, ids, received_at)
             self._journal.append(record, model.contract, rows=len(scores))
         except Exception as error:
             return self._failed(model, together, error)
-        self._meter.answered((model, time.perf_counter() - began, sizes, numbers, texts, scores))
+        now = time.perf_counter()
+        self._meter.answered((model, [now - call.arrived_at for call in calls], sizes, numbers, texts, scores))
         answers = list(_answers_of(model, sizes, texts_of(ids), scores))
         for one, answer in zip(together, answers, strict=True):
             if one.claim is not None:
@@ -176,7 +182,7 @@ class Predictions:
         for one in together:
             if one.claim is not None:
                 self._recent.fail(one.claim, error)
-        return [self._refused(model, error) for _ in together]
+        return [self._refused(model.name, model, error) for _ in together]
 
 
 def _stacked(each: Sequence[Rows]) -> tuple[Numbers, Texts]:
@@ -186,6 +192,22 @@ def _stacked(each: Sequence[Rows]) -> tuple[Numbers, Texts]:
         return np.asarray(numbers), texts
     columns = zip(*[texts for _, texts in each], strict=True)
     return np.array([row for numbers, _ in each for row in numbers]), tuple(map(stacked, columns))
+
+
+def _probabilities_of(scores: Numbers) -> Numbers:
+    """Return what a graph says of rows as probabilities: what float32 has rounded beyond 0 or 1 is 0 or 1.
+
+    Raises:
+        ScoreError: It says something else, for example NaN where a value was beyond what float32 can hold.
+    """
+    # Operations on an array would cost a single row 2 µs.
+    if 0.0 <= scores.item() <= 1.0 if len(scores) == 1 else ((scores >= 0.0) & (scores <= 1.0)).all():
+        return scores
+    wrong = ~((scores >= -GOLDEN_TOLERANCE) & (scores <= 1.0 + GOLDEN_TOLERANCE))
+    if wrong.any():
+        more = f" and {wrong.sum() - 1} more" if wrong.sum() > 1 else ""
+        raise ScoreError(f"the model has no probability for row {np.argmax(wrong)}{more}")
+    return np.clip(scores, 0.0, 1.0)
 
 
 def _record_of(
@@ -269,17 +291,6 @@ def _check_envelope(call: PredictionCall, n_rows: int, received_at: int) -> None
         found.extend(time_violations("event_time", times, received_at))
     if found:
         raise ContractError(found)
-
-
-def time_violations(field: str, times_us: list[int], received_at: int) -> list[Violation]:
-    """Return what is wrong with times that a client gave."""
-    found = []
-    latest, earliest = max(times_us), min(times_us)
-    if latest > received_at + MAXIMUM_FUTURE_US:
-        found.append(Violation(field, "is more than 5 minutes in the future", times_us.index(latest)))
-    if earliest < EARLIEST_US:
-        found.append(Violation(field, "is before the year 1900", times_us.index(earliest)))
-    return found
 
 
 def _payload_digest(call: PredictionCall, rows: Rows) -> bytes:

@@ -18,6 +18,7 @@ from serving.api.grpc_status import status_name_of
 from serving.api.health import HealthServicer
 from serving.api.open_inference import OpenInferenceServicer
 from serving.api.prediction import PredictionServicer
+from serving.api.refusal_log import RefusalLog
 from serving.api.server import ApiServer
 from serving.call_meter import CallMeter
 from serving.errors import ServingError
@@ -57,7 +58,8 @@ class Worker:
         self._meter = CallMeter()
         self._health = HealthServicer()
         self._healthy: dict[str, bool] = {}
-        self._server = ApiServer(settings, self._servicers().items())
+        self._refusals = RefusalLog()
+        self._server = ApiServer(settings, self._servicers().items(), self._refusals)
         self._tickers = [
             Ticker(self._host.poll, seconds=settings.poll_seconds, name="release-poller"),
             Ticker(self._journal.tick, seconds=settings.seal_seconds / 5, name="journal-ticker"),
@@ -79,11 +81,11 @@ class Worker:
         """Report readiness until the worker is to stop, or must be replaced because its journal is gone."""
         while not stopping.wait(seconds_to_tick(_WATCH_SECONDS)) and not self._journal.lost:
             JOURNAL_WRITABLE.set(self._journal.writable)
-            self._report(self._journal.trouble)
+            self._report(self._trouble)
 
     def drain(self) -> int:
         """Answer what was accepted, then seal the journal; returns the exit code."""
-        self._report(self._journal.trouble if self._journal.lost else "draining")
+        self._report(self._trouble if self._journal.lost else "draining")
         self._server.refuse_new_calls(self._settings.grace_seconds)
         self._health.end_watches()
         self._server.wait()
@@ -92,6 +94,12 @@ class Worker:
         self._meter.flush()
         self._journal.close()
         return int(self._journal.lost)
+
+    @property
+    def _trouble(self) -> str:
+        """What is wrong with the journal, and where; its own words reach clients and name no path."""
+        trouble = self._journal.trouble
+        return f"{trouble} ({self._settings.journals})" if trouble else ""
 
     def _report(self, trouble: str) -> None:
         names = self._host.names
@@ -122,8 +130,8 @@ class Worker:
         log = PredictionLog(settings.lake, settings.journals)
         tensors = OpenInferenceServicer(predictions, self._host, settings.metrics_folder, self._is_ready)
         servicers: dict[ServiceDescriptor, object] = {
-            _service(prediction_pb2, "PredictionService"): PredictionServicer(predictions, self._host),
-            _service(feedback_pb2, "FeedbackService"): FeedbackServicer(feedback, log, self._host),
+            _service(prediction_pb2, "PredictionService"): PredictionServicer(predictions, self._host, self._refusals),
+            _service(feedback_pb2, "FeedbackService"): FeedbackServicer(feedback, log),
             _service(control_pb2, "ControlService"): ControlServicer(Orchestrator(settings)),
             _service(open_inference_pb2, "GRPCInferenceService"): tensors,
             _service(health_pb2, "Health"): self._health,

@@ -26,6 +26,7 @@ class Call:
     The serving thread makes it and gives it what happens; one thread, it or one of a pool, answers it.
 
     Attributes:
+        arrived_at: When its last message was there, by `time.perf_counter`.
         method: `/package.Service/Method`.
         metadata: What the client sent before its messages.
         caller: Whom the gate has let in.
@@ -42,6 +43,7 @@ class Call:
         "_opened",
         "_started",
         "_status",
+        "arrived_at",
         "caller",
         "canceled",
         "metadata",
@@ -55,6 +57,7 @@ class Call:
         self.method: str = event.call_details.method.decode(errors="replace")
         self.metadata: Metadata = event.invocation_metadata
         self.caller: Identity = UNKNOWN
+        self.arrived_at = 0.0
         self.canceled = self.running = self._opened = self._started = False
         self._callbacks: list[Callable[[], object]] = []
         self._status = OK
@@ -77,6 +80,7 @@ class Call:
             CallCanceledError: And none is expected.
         """
         message = _message_in(self._outcome_of((cygrpc.ReceiveMessageOperation(_NO_FLAGS),)))
+        self.arrived_at = time.perf_counter()
         if message is None and self.canceled:
             raise CallCanceledError
         return message
@@ -129,6 +133,7 @@ class Call:
             callback()
 
     def _arrived(self, event: Any) -> None:
+        self.arrived_at = time.perf_counter()
         self._on_message(self, _message_in(event))
 
     def _outcome_of(self, operations: tuple[Any, ...]) -> Any:

@@ -13,6 +13,7 @@ from serving.errors import ContractError, Violation
 from serving.formats.contract import Contract, Numbers
 from serving.formats.texts import TextColumn, Texts, single
 from serving.prediction import PredictionAnswer, PredictionCall, Rows
+from serving.times import NO_TIME_US
 
 MAXIMUM_ROWS = 1000
 _NAN = float("nan")
@@ -20,7 +21,7 @@ _NAN = float("nan")
 T = TypeVar("T", float, str)
 
 
-def call_of_one(request: pb.PredictRequest, identity: str = "") -> PredictionCall:
+def call_of_one(request: pb.PredictRequest, identity: str = "", arrived_at: float = 0.0) -> PredictionCall:
     """Read a request for one row."""
     # In the order of the fields: naming them costs 0.3 µs.
     return PredictionCall(
@@ -31,10 +32,11 @@ def call_of_one(request: pb.PredictRequest, identity: str = "") -> PredictionCal
         [microseconds_of(request.event_time)] if request.HasField("event_time") else [],
         request.version,
         identity,
+        arrived_at,
     )
 
 
-def call_of_batch(request: pb.PredictBatchRequest, identity: str = "") -> PredictionCall:
+def call_of_batch(request: pb.PredictBatchRequest, identity: str = "", arrived_at: float = 0.0) -> PredictionCall:
     """Read a request for many rows."""
     return PredictionCall(
         model=request.model,
@@ -44,6 +46,7 @@ def call_of_batch(request: pb.PredictBatchRequest, identity: str = "") -> Predic
         event_times_us=list(request.event_times_us),
         version=request.version,
         identity=identity,
+        arrived_at=arrived_at,
     )
 
 
@@ -112,7 +115,9 @@ def rows_of_columns(request: pb.PredictBatchRequest, contract: Contract) -> Rows
 
 
 def microseconds_of(time: Timestamp) -> int:
-    """Return a proto's time in microseconds since 1970-01-01 UTC."""
+    """Return a proto's time in microseconds since 1970-01-01 UTC, or `NO_TIME_US`."""
+    if not 0 <= time.nanos < 1_000_000_000:
+        return NO_TIME_US
     return time.seconds * 1_000_000 + time.nanos // 1000
 
 

@@ -9,8 +9,7 @@ from protos.mlops.v1 import feedback_pb2 as pb
 from protos.mlops.v1 import feedback_pb2_grpc as pb_grpc
 from serving.api import codec
 from serving.feedback import Feedback, LabelRow, PredictionLog
-from serving.formats.contract import Contract
-from serving.scoring.host import ModelHost
+from serving.formats.record import RESERVED_NAMES
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -18,8 +17,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 class FeedbackServicer(pb_grpc.FeedbackServiceServicer):
     """Takes labels and shows predictions."""
 
-    def __init__(self, feedback: Feedback, log: PredictionLog, host: ModelHost) -> None:
-        self._feedback, self._log, self._host = feedback, log, host
+    def __init__(self, feedback: Feedback, log: PredictionLog) -> None:
+        self._feedback, self._log = feedback, log
 
     def SubmitFeedback(  # noqa: N802
         self, request: pb.SubmitFeedbackRequest, context: grpc.ServicerContext
@@ -32,8 +31,7 @@ class FeedbackServicer(pb_grpc.FeedbackServiceServicer):
         self, request: pb.GetPredictionRequest, context: grpc.ServicerContext
     ) -> pb.GetPredictionResponse:
         """Show what was answered under an id."""
-        contract = self._host.model(request.model).contract
-        return _response_of(self._log.find(request.model, request.prediction_id), contract)
+        return _response_of(self._log.find(request.model, request.prediction_id))
 
 
 def _label_of(label: pb.Label) -> LabelRow:
@@ -41,9 +39,9 @@ def _label_of(label: pb.Label) -> LabelRow:
     return LabelRow(label.prediction_id, label.label, observed_at, label.source, label.correction_of)
 
 
-def _response_of(row: dict[str, Any], contract: Contract) -> pb.GetPredictionResponse:
-    numbers = {f.name: row[f.name] for f in contract.numbers if row.get(f.name) is not None}
-    texts = {f.name: row[f.name] for f in contract.texts if row.get(f.name) is not None}
+def _response_of(row: dict[str, Any]) -> pb.GetPredictionResponse:
+    # Its own columns, not those of today's contract: the version that answered may have had other features.
+    features = {name: value for name, value in row.items() if name not in RESERVED_NAMES}
     return pb.GetPredictionResponse(
         prediction_id=row["prediction_id"],
         request_id=row["request_id"] or "",
@@ -55,8 +53,8 @@ def _response_of(row: dict[str, Any], contract: Contract) -> pb.GetPredictionRes
         label=row["label"],
         probability=row["score"],
         confidence=row["confidence"],
-        numbers=numbers,
-        texts=texts,
+        numbers={name: value for name, value in features.items() if isinstance(value, float)},
+        texts={name: value for name, value in features.items() if isinstance(value, str)},
     )
 
 

@@ -2,9 +2,13 @@
 
 from collections.abc import Iterable
 
+from prometheus_client import Counter
+
 from serving.api.methods import MethodPolicy
 from serving.errors import (
+    ContractError,
     DeadlineExceededError,
+    DrainingError,
     MessageLimitError,
     OverloadError,
     PermissionDeniedError,
@@ -17,7 +21,7 @@ from serving.security.identity import CALLER, EVERY_SCOPE, Identity, Scope
 from serving.security.rate_limit import RateLimit
 from serving.settings import ServingSettings
 
-GATE_ERRORS = (OverloadError, MessageLimitError, DeadlineExceededError)
+GATE_ERRORS = (OverloadError, MessageLimitError, DeadlineExceededError, DrainingError)
 """What a call can still be refused for after it was let in, and before its work begins."""
 
 _LONGEST_WAIT_SECONDS = 1.0
@@ -87,4 +91,12 @@ def open_scopes(settings: ServingSettings) -> frozenset[Scope]:
 
 def count_refusal(error: ServingError) -> None:
     """Count a call that did not come in."""
-    CALLS_REFUSED.labels(type(error).__name__.removesuffix("Error")).inc()
+    _refusals_for(type(error)).inc()
+
+
+def _refusals_for(kind: type[ServingError]) -> Counter:
+    return CALLS_REFUSED.labels(kind.__name__.removesuffix("Error"))
+
+
+for _kind in (UnauthenticatedError, PermissionDeniedError, ContractError, *GATE_ERRORS):
+    _refusals_for(_kind)  # shown as 0: what appears with its first event has not increased for Prometheus

@@ -25,6 +25,7 @@ from serving.errors import (
     PredictionNotFoundError,
     ReleaseError,
     RequestConflictError,
+    ScoreError,
     ServingError,
     UnauthenticatedError,
     Violation,
@@ -61,6 +62,7 @@ STATUS_OF_ERROR: dict[type[ServingError], grpc.StatusCode] = {
     BundleUnreadableError: grpc.StatusCode.UNAVAILABLE,
     BundleError: grpc.StatusCode.FAILED_PRECONDITION,
     ReleaseError: grpc.StatusCode.FAILED_PRECONDITION,
+    ScoreError: grpc.StatusCode.INTERNAL,
 }
 
 ERROR_DOMAIN = "mlops.v1"
@@ -76,7 +78,7 @@ _MAXIMUM_DETAILS = 4000
 
 def status_of(error: BaseException) -> grpc.StatusCode:
     """Return the status that a client gets for an error."""
-    return next((STATUS_OF_ERROR[kind] for kind in type(error).__mro__ if kind in STATUS_OF_ERROR), _INTERNAL)
+    return _foreseen_status_of(error) or _INTERNAL
 
 
 def status_name_of(error: BaseException) -> str:
@@ -86,7 +88,7 @@ def status_name_of(error: BaseException) -> str:
 
 def end_of(error: BaseException) -> CallStatus:
     """Return what the client of a call is told about an error; what is not foreseen is not told."""
-    return _UNFORESEEN if status_of(error) is _INTERNAL else rich_status_of(error)
+    return _UNFORESEEN if _foreseen_status_of(error) is None else rich_status_of(error)
 
 
 def rich_status_of(error: BaseException) -> CallStatus:
@@ -100,11 +102,16 @@ def rich_status_of(error: BaseException) -> CallStatus:
 
 def status_message_of(error: BaseException) -> status_pb2.Status:
     """Return the status, text and details of an error as a message."""
-    status = status_pb2.Status(code=status_of(error).value[0], message=_shortened(str(error)))
+    text = (isinstance(error, ServingError) and error.told) or str(error)
+    status = status_pb2.Status(code=status_of(error).value[0], message=_shortened(text))
     status.details.add().Pack(error_details_pb2.ErrorInfo(reason=type(error).__name__, domain=ERROR_DOMAIN))
     if isinstance(error, ContractError):
         status.details.add().Pack(_bad_request(error))
     return status
+
+
+def _foreseen_status_of(error: BaseException) -> grpc.StatusCode | None:
+    return next((STATUS_OF_ERROR[kind] for kind in type(error).__mro__ if kind in STATUS_OF_ERROR), None)
 
 
 def _bad_request(error: ContractError) -> error_details_pb2.BadRequest:

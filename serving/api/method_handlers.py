@@ -50,19 +50,26 @@ _log = logging.getLogger(__name__)
 class MethodHandlers:
     """Makes the handlers of one worker and watches over the calls that wait for a message."""
 
-    def __init__(self, settings: ServingSettings, gate: Gate, soon: Callable[[Callable[[], None]], None]) -> None:
+    def __init__(
+        self,
+        settings: ServingSettings,
+        gate: Gate,
+        soon: Callable[[Callable[[], None]], None],
+        refusals: RefusalLog,
+    ) -> None:
         """Prepare them.
 
         Args:
             settings: Bound sizes and patience, and name the audit log.
             gate: Lets messages of streams in.
             soon: Has the serving thread do something once it has taken in what waits.
+            refusals: Logs calls that are not answered.
         """
-        self._gate, self._soon = gate, soon
+        self._gate, self._soon, self.refusals = gate, soon, refusals
         self._may_wait_long = settings.durability == "group"
         self._calls, self._streams = Arrivals(settings.receive_seconds), Arrivals(settings.idle_stream_seconds)
         self._large = LargeMessages(settings.maximum_large_bytes)
-        self.refusals, self.audit_trail = RefusalLog(), AuditTrail(settings.audit_log)
+        self.audit_trail = AuditTrail(settings.audit_log)
         self._draining = False
 
     def unary(self, method: MethodDescriptor, answer: Answer, policy: MethodPolicy, pool: CallPool) -> Begin:
@@ -243,7 +250,7 @@ class MethodHandlers:
 
     def _refuse(self, error: BaseException, call: Call, request: Message | None = None) -> None:
         CALLER.set(call.caller)
-        if isinstance(error, GATE_ERRORS):
+        if isinstance(error, GATE_ERRORS) or (request is None and isinstance(error, ContractError)):
             count_refusal(error)
         self.refusals.note(error, method=call.method, metadata=call.metadata, request=request)
         self.audit_trail.refuse(call, error, partial(call.end, end_of(error)))

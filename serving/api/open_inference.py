@@ -8,12 +8,12 @@ import grpc
 from protos.inference import open_inference_pb2 as pb
 from protos.inference import open_inference_pb2_grpc as pb_grpc
 from serving.api import tensor_calls, tensor_metadata
+from serving.api.call import Call
 from serving.build import SERVER_NAME, server_version
 from serving.errors import ModelNotFoundError, ModelUnavailableError
 from serving.model_statistics import VersionStatistics, version_statistics
 from serving.prediction import Predictions
 from serving.scoring.host import ModelHost
-from serving.security.identity import CALLER
 
 EXTENSIONS = ("model_configuration", "statistics")
 
@@ -69,11 +69,9 @@ class OpenInferenceServicer(pb_grpc.GRPCInferenceServiceServicer):
         """Describe inputs and outputs."""
         return tensor_metadata.metadata_of(self._host.model(request.name, request.version))
 
-    def ModelInfer(  # noqa: N802
-        self, request: pb.ModelInferRequest, context: grpc.ServicerContext
-    ) -> pb.ModelInferResponse:
+    def ModelInfer(self, request: pb.ModelInferRequest, context: Call) -> pb.ModelInferResponse:  # noqa: N802
         """Score 1 to 1000 rows."""
-        call = tensor_calls.call_of_tensors(request, CALLER.get().name)
+        call = tensor_calls.call_of_tensors(request, context.caller.name, context.arrived_at)
         return tensor_calls.response_of(request, self._predictions.predict(call))
 
     def ModelConfig(  # noqa: N802

@@ -10,40 +10,41 @@ from serving.api import codec
 from serving.api.call import Call
 from serving.api.grpc_status import status_message_of, status_of
 from serving.api.model_info import info_of
+from serving.api.refusal_log import RefusalLog
 from serving.errors import ServingError
 from serving.prediction import Predictions
 from serving.scoring.host import ModelHost
-from serving.security.identity import CALLER
 
 
 class PredictionServicer(pb_grpc.PredictionServiceServicer):
     """Scores rows and describes the versions that do."""
 
-    def __init__(self, predictions: Predictions, host: ModelHost) -> None:
-        self._predictions, self._host = predictions, host
+    def __init__(self, predictions: Predictions, host: ModelHost, refusals: RefusalLog) -> None:
+        self._predictions, self._host, self._refusals = predictions, host, refusals
 
-    def Predict(self, request: pb.PredictRequest, context: grpc.ServicerContext) -> pb.PredictResponse:  # noqa: N802
+    def Predict(self, request: pb.PredictRequest, context: Call) -> pb.PredictResponse:  # noqa: N802
         """Score one row."""
-        return codec.response_of_one(self._predictions.predict(codec.call_of_one(request, CALLER.get().name)))
+        call = codec.call_of_one(request, context.caller.name, context.arrived_at)
+        return codec.response_of_one(self._predictions.predict(call))
 
     def predict_together(
         self, requests: Sequence[pb.PredictRequest], contexts: Sequence[Call]
     ) -> list[pb.PredictResponse | Exception]:
         """Do what `Predict` does for calls that wait at the same time."""
         calls = [
-            codec.call_of_one(request, context.caller.name) for request, context in zip(requests, contexts, strict=True)
+            codec.call_of_one(request, context.caller.name, context.arrived_at)
+            for request, context in zip(requests, contexts, strict=True)
         ]
         outcomes = self._predictions.predict_together(calls)
         return [one if isinstance(one, Exception) else codec.response_of_one(one) for one in outcomes]
 
-    def PredictBatch(  # noqa: N802
-        self, request: pb.PredictBatchRequest, context: grpc.ServicerContext
-    ) -> pb.PredictBatchResponse:
+    def PredictBatch(self, request: pb.PredictBatchRequest, context: Call) -> pb.PredictBatchResponse:  # noqa: N802
         """Score 1 to 1000 rows."""
-        return codec.response_of_batch(self._predictions.predict(codec.call_of_batch(request, CALLER.get().name)))
+        call = codec.call_of_batch(request, context.caller.name, context.arrived_at)
+        return codec.response_of_batch(self._predictions.predict(call))
 
     def PredictStream(  # noqa: N802
-        self, requests: Iterator[pb.PredictRequest], context: grpc.ServicerContext
+        self, requests: Iterator[pb.PredictRequest], context: Call
     ) -> Iterator[pb.PredictStreamResponse]:
         """Score rows one by one; what is wrong with a row is the answer to it."""
         for request in requests:
@@ -52,6 +53,7 @@ class PredictionServicer(pb_grpc.PredictionServiceServicer):
             except ServingError as error:
                 if status_of(error) is grpc.StatusCode.UNAVAILABLE:
                     raise  # the server's trouble, not the row's: the client sends it again, to another one or later
+                self._refusals.note(error, method=context.method, metadata=context.metadata, request=request)
                 status = status_message_of(error)
                 refusal = pb.Refusal(code=status.code, message=status.message, details=status.details)
                 yield pb.PredictStreamResponse(error=refusal)

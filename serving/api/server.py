@@ -8,6 +8,7 @@ from google.protobuf.descriptor import ServiceDescriptor
 from serving.api.call_pools import call_pools
 from serving.api.gate import gate_of
 from serving.api.method_handlers import MethodHandlers
+from serving.api.refusal_log import RefusalLog
 from serving.api.services import Services
 from serving.api.transport import Transport
 from serving.metrics import CALLS_IN_FLIGHT
@@ -16,6 +17,7 @@ from serving.security.tls import server_certificate_of
 from serving.settings import ServingSettings
 from serving.ticker import Ticker
 
+_COUNT_SECONDS = 0.1
 _WATCH_SECONDS = 0.5
 _CREDENTIALS_SECONDS = 1.0
 _LAST_SECONDS = 1.0
@@ -31,8 +33,18 @@ _MAXIMUM_UNSEEN = 4096
 class ApiServer:
     """Answers calls from `start` to `refuse_new_calls`."""
 
-    def __init__(self, settings: ServingSettings, servicers: Iterable[tuple[ServiceDescriptor, object]]) -> None:
+    def __init__(
+        self,
+        settings: ServingSettings,
+        servicers: Iterable[tuple[ServiceDescriptor, object]],
+        refusals: RefusalLog,
+    ) -> None:
         """Read the credentials and prepare the methods.
+
+        Args:
+            settings: Address, credentials and bounds.
+            servicers: What answers the methods of each service.
+            refusals: Logs calls that are not answered.
 
         Raises:
             SettingsError: A file that the settings name can not be used.
@@ -44,11 +56,14 @@ class ApiServer:
         self.pools = call_pools(settings)
         gate = gate_of(settings, self._authenticator)
         self._transport = Transport(server_options(settings))
-        self._handlers = MethodHandlers(settings, gate, self._transport.soon)
+        self._handlers = MethodHandlers(settings, gate, self._transport.soon, refusals)
         self._services = Services(gate, self._handlers, self.pools)
         for service, servicer in servicers:
             self._services.add(service, servicer)
-        self._tickers = [Ticker(self._watch, seconds=_WATCH_SECONDS, name="api-watch")]
+        self._tickers = [
+            Ticker(self._watch, seconds=_WATCH_SECONDS, name="api-watch"),
+            Ticker(self._count, seconds=_COUNT_SECONDS, name="calls-in-flight"),
+        ]
         if self._authenticator is not None:
             self._tickers.append(Ticker(self._authenticator.refresh, seconds=_CREDENTIALS_SECONDS, name="credentials"))
 
@@ -84,10 +99,12 @@ class ApiServer:
 
     def _watch(self) -> None:
         self._handlers.tick()
-        for name, pool in self.pools.items():
-            CALLS_IN_FLIGHT.labels(name).set(pool.calls)
         if self._certificate is not None:
             self._certificate.refresh()
+
+    def _count(self) -> None:
+        for name, pool in self.pools.items():
+            CALLS_IN_FLIGHT.labels(name).set(pool.calls)
 
 
 def _says_nothing_of_headers(record: logging.LogRecord) -> bool:

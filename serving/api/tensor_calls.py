@@ -48,7 +48,7 @@ OUTPUTS = {
 """`probabilities` are those of the negative and of the positive label."""
 
 
-def call_of_tensors(request: pb.ModelInferRequest, identity: str = "") -> PredictionCall:
+def call_of_tensors(request: pb.ModelInferRequest, identity: str = "", arrived_at: float = 0.0) -> PredictionCall:
     """Read a request; what is wrong with it is raised by `rows_of`, together with what breaks the contract."""
     columns, found = _columns_of(request)
     keys = _taken(columns, ENTITY_KEY, "BYTES", found)
@@ -62,6 +62,7 @@ def call_of_tensors(request: pb.ModelInferRequest, identity: str = "") -> Predic
         event_times_us=times,
         version=request.model_version,
         identity=identity,
+        arrived_at=arrived_at,
     )
 
 

@@ -60,7 +60,7 @@ class Journal:
     @property
     def trouble(self) -> str:
         """Why the next record is not likely to be taken; empty if it is."""
-        return self._refusal or (f"the journal in {self._root} has no room" if self._full else "")
+        return self._refusal or ("the journal has no room" if self._full else "")
 
     @property
     def writable(self) -> bool:
@@ -92,7 +92,7 @@ class Journal:
             except OSError as error:
                 self._full = True
                 self._contracts.clear()
-                raise JournalError(f"the journal in {self._root} can not be written: {error.strerror}") from error
+                raise JournalError(f"the journal can not be written: {error.strerror}") from error
             self._full = False
             self._written = place = self._written + 1
         if self._group is not None:
@@ -111,7 +111,7 @@ class Journal:
             if self._full:
                 self._full = not self._segment.has_room()
             is_over = (self._root / OVER_QUOTA_FILE).exists()
-            self._refusal = f"the journals in {self._root} are over their quota" if is_over else ""
+            self._refusal = "the journals are over their quota" if is_over else ""
 
     def close(self) -> None:
         """Seal what is written and give the journal free; appending is over.
@@ -125,7 +125,7 @@ class Journal:
             if self.lost:
                 self._segment.close()
             else:
-                self._refusal = f"the journal in {self._root} is closed"
+                self._refusal = "the journal is closed"
                 self._seal_or_lose(self._segment)
             os.close(self._lock)
 
@@ -149,7 +149,7 @@ class Journal:
 
     def _lose(self, why: str) -> None:
         """Take nothing more: what would follow could not be trusted. Only a new journal helps."""
-        self.lost, self._refusal = True, f"the journal in {self._root} is lost: {why}"
+        self.lost, self._refusal = True, f"the journal is lost: {why}"
 
     def _sync(self) -> int:
         with self._guard:

@@ -31,6 +31,7 @@ class ModelHost:
         self._pinned = PinnedVersions(loader, store.bundles, capacity=pinned_versions)
         self._loaded: dict[str, LoadedModel] = {}
         self._seen: dict[str, int] = {}
+        self._remembered = frozenset(release.model for release in cache.releases())
         self._retry_at: dict[str, float] = {}
         self._complaints = Complaints(_log)
 
@@ -51,11 +52,15 @@ class ModelHost:
             return loaded
         if version and self._history.knows(name):
             return self._pinned.get(name, self._history.placement(name, version))
-        if name in self._seen:
+        if self.knows(name):
             why = "its release chain is away, so earlier versions are not known" if version else "no version is loaded"
             raise ModelUnavailableError(f"{name}: {why}")
         require_model_name(name)
         raise ModelNotFoundError(f"no model {name!r} here")
+
+    def knows(self, name: str) -> bool:
+        """Return whether there is, or was, a release chain of that name."""
+        return name in self._seen
 
     def placement(self, model: LoadedModel) -> Placement | None:
         """Return how a version came into routing, or None while the release store has been away since the start."""
@@ -71,17 +76,18 @@ class ModelHost:
 
     def poll(self) -> None:
         """Look for new releases once and follow them; a store or a model that is broken never stops the others."""
+        known = self._remembered.union(self._seen)
         try:
             if not (self._store.root / "releases").is_dir():
                 raise ReleaseError("there are no releases")
             names = self._store.models()
         except (OSError, ReleaseError) as error:
             self._complaints.say("release store", f"{self._store.root}: {error}")
-            for release in self._cache.releases():
-                self._fall_back(release.model)
+            for name in known:
+                self._fall_back(name)
             return
         self._complaints.mended("release store")
-        for name in names:
+        for name in sorted(known.union(names)):  # also those whose chain has gone
             self._follow(name)
 
     def _follow(self, name: str) -> None:
@@ -103,6 +109,8 @@ class ModelHost:
         """Return the present release if it was not followed yet, or is to be tried again."""
         seen = self._seen.get(name, 0)
         generation = self._store.latest_generation(name, known=seen)
+        if not generation and name in self._remembered:
+            raise ReleaseError(f"{name}: its release chain has gone")
         if generation == seen and time.monotonic() < self._retry_at.get(name, math.inf):
             return None
         release = self._store.read(name, generation)
@@ -116,6 +124,8 @@ class ModelHost:
         present = self._loaded.get(name)
         if production is None:
             self._loaded.pop(name, None)
+            self._cache.forget(name)
+            STALE.labels(name).set(0)
             return False
         swapped = present is None or present.digest != production.bundle
         if present is None or swapped:

@@ -42,6 +42,13 @@ class LastKnownGood:
         except (OSError, BundleError) as error:
             _log.error("%s: the last known good can not be kept: %s", release.model, error)
 
+    def forget(self, model: str) -> None:
+        """Remember nothing of a model that was withdrawn: it must not come back when the release store is away."""
+        try:
+            self._path(model).unlink(missing_ok=True)
+        except OSError as error:
+            _log.error("%s: the last known good can not be forgotten: %s", model, error)
+
     def releases(self) -> list[Release]:
         """Return what is remembered; damaged documents are reported and left out."""
         if not self._releases.is_dir():

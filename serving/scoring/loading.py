@@ -77,6 +77,7 @@ class ModelLoader:
             BundleError: It is not signed, not whole, not of this model, or does not answer as it should; it is not
                 tried again until its digest or its signatures change.
         """
+        failures = BUNDLE_FAILURES.labels(model)  # before the first one: it is shown as 0
         place = bundles / deployed.bundle
         self._refuse_again(place, bundles, deployed)
         evidence = ""
@@ -87,7 +88,7 @@ class ModelLoader:
             _check_names(bundle, model, deployed)
             predictor = _proven_predictor(bundle)
         except BundleError as error:
-            BUNDLE_FAILURES.labels(model).inc()
+            failures.inc()
             again = time.monotonic() + LOOK_AGAIN_SECONDS
             self._failures[place] = _Failure(type(error), str(error), evidence, again)
             raise

@@ -1,6 +1,7 @@
 """The API of a worker inside the test's own process, over servicers that do what the test wants."""
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -14,6 +15,7 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2
 from protos.inference import open_inference_pb2
 from protos.mlops.v1 import control_pb2, feedback_pb2, prediction_pb2
 from serving.api.health import HealthServicer
+from serving.api.refusal_log import RefusalLog
 from serving.api.server import ApiServer
 from serving.security.identity import GRANTED_SCOPES
 from serving.security.tokens import create_token
@@ -21,6 +23,7 @@ from serving.settings import load_settings
 
 PREDICT = "/mlops.v1.PredictionService/Predict"
 BATCH = "/mlops.v1.PredictionService/PredictBatch"
+STREAM = "/mlops.v1.PredictionService/PredictStream"
 FEEDBACK = "/mlops.v1.FeedbackService/SubmitFeedback"
 READ_BACK = "/mlops.v1.FeedbackService/GetPrediction"
 RETRAIN = "/mlops.v1.ControlService/TriggerRetraining"
@@ -50,6 +53,7 @@ class Servicers:
         self.callers: list[str] = []
         self.threads: list[str] = []
         self.groups: list[int] = []
+        self.waited: list[float] = []
         self.retrained: list[str] = []
 
     def Predict(self, request, context):  # noqa: N802
@@ -66,6 +70,7 @@ class Servicers:
 
     def PredictStream(self, requests, context):  # noqa: N802
         for request in requests:
+            self.waited.append(time.perf_counter() - context.arrived_at)
             answer = prediction_pb2.PredictResponse(label=request.model)
             yield prediction_pb2.PredictStreamResponse(prediction=answer)
 
@@ -87,6 +92,7 @@ class Servicers:
         return control_pb2.TriggerRetrainingResponse(dagster_run_id="r1")
 
     def _enter(self, context) -> None:
+        self.waited.append(time.perf_counter() - context.arrived_at)
         self.callers.append(context.caller.name)
         self.threads.append(threading.current_thread().name)
         self.entered.release()
@@ -139,7 +145,8 @@ class RunningApi:
 def running_api(home: Path, **settings: Any) -> Iterator[RunningApi]:
     """Run the API for the time of the block."""
     servicers = Servicers()
-    server = ApiServer(load_settings(home=home, port=0, workers=1, **settings), servicers.table().items())
+    settings = load_settings(home=home, port=0, workers=1, **settings)
+    server = ApiServer(settings, servicers.table().items(), RefusalLog())
     running = RunningApi(server, servicers, server.start())
     try:
         yield running

@@ -1,14 +1,18 @@
 """What a client is told about data that can not be scored."""
 
+import uuid
 from datetime import UTC, datetime, timedelta
 
 import grpc
 import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
+from protos.mlops.v1 import feedback_pb2
 from protos.mlops.v1 import prediction_pb2 as pb
 from protos.mlops.v1 import prediction_pb2_grpc as pb_grpc
+from protos.mlops.v1.feedback_pb2_grpc import FeedbackServiceStub
 from serving.api.grpc_status import status_of
 from serving.client import Client
 from serving.errors import ContractError, ModelNotFoundError
@@ -139,6 +143,22 @@ def test_an_event_more_than_five_minutes_ahead_is_refused_and_one_a_little_ahead
     client.predict(MODEL, ROW, event_time=now + timedelta(minutes=4))
     found = violations(lambda: client.predict(MODEL, ROW, event_time=now + timedelta(minutes=6)))
     assert found == {"event_time": "is more than 5 minutes in the future"}
+
+
+@pytest.mark.parametrize("nanos", [-5, -(2**31), 1_000_000_000, 2**31 - 1])
+def test_a_time_whose_nanos_are_no_part_of_a_second_is_refused(server: RunningServer, nanos: int):
+    time = Timestamp(seconds=1_700_000_000, nanos=nanos)
+    numbers, texts = {"distance": 1.0, "hour": 1}, {"carrier": "aa", "origin": "jfk"}
+    row = pb.PredictRequest(model=MODEL, numbers=numbers, texts=texts, event_time=time)
+    label = feedback_pb2.Label(prediction_id=str(uuid.uuid4()), label="late", observed_at=time)
+    labels = feedback_pb2.SubmitFeedbackRequest(model=MODEL, labels=[label])
+    with grpc.insecure_channel(server.address) as channel:
+        predict, submit = pb_grpc.PredictionServiceStub(channel).Predict, FeedbackServiceStub(channel).SubmitFeedback
+        for call, request, field in ((predict, row, "event_time"), (submit, labels, "labels[0].observed_at")):
+            with pytest.raises(grpc.RpcError) as caught:
+                call(request)
+            assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+            assert caught.value.details() == f"{field}: is not a time: nanos must be 0 to 999999999"
 
 
 def test_an_unknown_model_is_not_found_and_leaves_no_metric_label(server: RunningServer, client: Client):

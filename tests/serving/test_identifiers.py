@@ -1,7 +1,7 @@
 """Prediction ids, one by one and many at once."""
 
 import uuid
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import pytest
 
@@ -20,6 +20,13 @@ def test_ids_are_version_7_uuids_of_their_millisecond(count: int):
     }
     assert {received_date_of(each) for each in found} == {datetime.fromtimestamp(SOME_TIME_US / 1e6, UTC).date()}
     assert texts_of(ids) == arrow_texts_of(ids).to_pylist() == [str(each) for each in found]
+
+
+def test_an_id_of_a_year_that_no_calendar_has_has_no_day():
+    last = 253_402_300_799_999
+    assert received_date_of(uuid.UUID(bytes=new_ids(last * 1000, 1))) == date(9999, 12, 31)
+    assert received_date_of(uuid.UUID(bytes=new_ids((last + 1) * 1000, 1))) is None
+    assert received_date_of(uuid.UUID("ffffffff-ffff-7fff-bfff-ffffffffffff")) is None
 
 
 def test_ids_drawn_one_by_one_never_repeat():

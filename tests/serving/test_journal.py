@@ -200,10 +200,10 @@ def test_a_full_disk_refuses_the_record_keeps_the_earlier_ones_and_recovers(tmp_
     open_segment = segments_of(only_journal(tmp_path))[0].path
     for extra in (0, 5, 50):
         with files_limited_to(open_segment.stat().st_size + extra):
-            with pytest.raises(JournalError, match="File too large"):
+            with pytest.raises(JournalError, match="^the journal can not be written: File too large$"):
                 append_predictions(journal, 1)
             journal.tick()
-            assert not journal.writable
+            assert journal.trouble == "the journal has no room"
     journal.tick()
     assert journal.writable
     ids += append_predictions(journal, 3)
@@ -222,7 +222,7 @@ def test_a_journal_whose_file_was_removed_takes_nothing_more(tmp_path: Path):
     shutil.rmtree(only_journal(tmp_path))
     journal.tick()
     assert journal.lost
-    with pytest.raises(JournalError, match="is lost"):
+    with pytest.raises(JournalError, match="^the journal is lost: its file was removed$"):
         append_predictions(journal, 1)
     journal.close()
 
@@ -238,5 +238,5 @@ def test_a_journal_that_is_removed_before_its_end_is_lost_and_says_so(tmp_path: 
 def test_a_closed_journal_takes_nothing_more(tmp_path: Path):
     journal = Journal(tmp_path)
     journal.close()
-    with pytest.raises(JournalError, match="is closed"):
+    with pytest.raises(JournalError, match="^the journal is closed$"):
         append_predictions(journal, 1)

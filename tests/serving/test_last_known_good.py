@@ -5,13 +5,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from prometheus_client import REGISTRY
 
 from serving.errors import ModelUnavailableError
 from serving.formats.release import ReleaseStore
 from serving.scoring.host import ModelHost
 from tests.serving.harness import RunningServer, eventually
 from tests.serving.hosts import host_of
-from tests.serving.toy import MODEL, ROW, promote
+from tests.serving.toy import MODEL, ROW, append_release, promote
 
 
 @pytest.fixture
@@ -21,6 +22,10 @@ def remembered(store: ReleaseStore, host: ModelHost, tmp_path: Path) -> Path:
     host.poll()
     store.root.rename(tmp_path / "away")
     return tmp_path / "cache" / "bundles"
+
+
+def stale() -> float | None:
+    return REGISTRY.get_sample_value("model_stale", {"model": MODEL})
 
 
 def test_a_server_starts_from_the_last_known_good_while_the_store_is_away(new_server: Callable[..., RunningServer]):
@@ -103,6 +108,43 @@ def test_only_the_bundles_in_use_are_remembered(store: ReleaseStore, host: Model
         host.poll()
     kept = {path.name.partition(".")[0] for path in (tmp_path / "cache" / "bundles").iterdir()}
     assert kept == {host.model(MODEL).digest}
+
+
+def test_an_empty_release_store_is_one_that_is_away(remembered: Path, tmp_path: Path, store: ReleaseStore):
+    (store.root / "releases" / "other").mkdir(parents=True)
+    again = host_of(tmp_path)
+    again.poll()
+    assert (again.model(MODEL).version, stale()) == ("1", 1)
+
+
+def test_a_model_whose_chain_has_gone_answers_on_and_is_stale(store: ReleaseStore, host: ModelHost, impatient):
+    promote(store, 1)
+    host.poll()
+    chain = store.root / "releases" / MODEL
+    chain.rename(store.root / "away")
+    host.poll()
+    assert (host.model(MODEL).version, stale()) == ("1", 1)
+    (store.root / "away").rename(chain)
+    host.poll()
+    assert (host.model(MODEL).version, stale()) == ("1", 0)
+
+
+def test_a_model_that_is_withdrawn_is_not_stale_and_does_not_come_back_with_the_store_away(
+    store: ReleaseStore, host: ModelHost, tmp_path: Path
+):
+    promote(store, 1)
+    host.poll()
+    promote(store, 2, golden_error=0.1)
+    host.poll()
+    assert stale() == 1
+    append_release(store, None)
+    host.poll()
+    assert (host.names, stale()) == ([], 0)
+    store.root.rename(tmp_path / "away")
+    again = host_of(tmp_path)
+    for each in (host, again):
+        each.poll()
+        assert each.names == []
 
 
 def test_a_store_that_comes_back_broken_does_not_replace_what_answers(

@@ -4,15 +4,33 @@ import io
 import json
 import logging
 from collections.abc import Callable
+from pathlib import Path
 
 import grpc
 import pytest
 
+from protos.inference.open_inference_pb2 import ModelInferRequest
 from protos.mlops.v1 import prediction_pb2 as pb
 from protos.mlops.v1.prediction_pb2_grpc import PredictionServiceStub
+from serving.api import codec
+from serving.api.grpc_status import end_of, status_name_of
 from serving.api.refusal_log import RefusalLog
-from serving.errors import ContractError, JournalError, Violation
+from serving.call_meter import CallMeter
+from serving.errors import (
+    BundleError,
+    BundleUnreadableError,
+    ContractError,
+    JournalError,
+    LakeError,
+    OrchestratorError,
+    SignatureError,
+    Violation,
+)
+from serving.formats.release import ReleaseStore
+from serving.journal.append import Journal
 from serving.logs import JsonFormatter, LogFormat, TextFormatter
+from serving.prediction import Predictions
+from serving.scoring.host import ModelHost
 from tests.serving.harness import RunningServer, eventually
 from tests.serving.toy import MODEL, ROW, promote
 
@@ -56,6 +74,42 @@ def test_a_refusal_names_method_status_request_and_trace_but_no_value(written: C
         "role": "worker",
     }
     assert SECRET not in str(written())
+
+
+def test_a_refusal_over_the_open_inference_protocol_names_its_request(written: Callable[[], list[str]]):
+    request = ModelInferRequest(model_name=MODEL, model_version="2", id="constant")
+    request.parameters["request_id"].string_param = "r-1"
+    RefusalLog().note(JournalError("full"), method="/a/B", metadata=[], request=request)
+    (entry,) = entries(written())
+    assert (entry["request_id"], entry["model"], entry["model_version"]) == ("r-1", MODEL, "2")
+
+
+@pytest.mark.parametrize("name", ["x" * 64, "../toy", SECRET.upper() + " ", ""])
+def test_what_can_not_be_a_name_is_not_logged_as_one(written: Callable[[], list[str]], name: str):
+    RefusalLog().note(JournalError("full"), method="/a/B", metadata=[], request=pb.PredictRequest(model=name))
+    assert "model" not in entries(written())[0]
+
+
+def test_a_refusal_names_the_version_that_was_to_answer(
+    written: Callable[[], list[str]], store: ReleaseStore, host: ModelHost, tmp_path: Path
+):
+    promote(store, 3)
+    host.poll()
+    predictions = Predictions(host, Journal(tmp_path / "journals"), CallMeter(), status_of=status_name_of)
+    request = pb.PredictRequest(model=MODEL)
+    (refused,) = predictions.predict_together([codec.call_of_one(request)])
+    RefusalLog().note(refused, method="/a/B", metadata=[], request=request)
+    *_, entry = entries(written())
+    assert (entry["model"], entry["model_version"], entry["reason"]) == (MODEL, "3", "ContractError")
+
+
+@pytest.mark.parametrize("kind", [LakeError, OrchestratorError, BundleError, SignatureError, BundleUnreadableError])
+def test_the_words_of_others_stand_in_the_log_and_not_in_the_answer(written: Callable[[], list[str]], kind: type):
+    error = kind(f"can not read /{SECRET}")
+    RefusalLog().note(error, method="/a/B", metadata=[])
+    assert entries(written())[0]["cause"] == f"can not read /{SECRET}"
+    assert end_of(error).details == kind.told
+    assert SECRET not in str(end_of(error))
 
 
 def test_an_unforeseen_error_is_logged_with_its_place_and_without_its_text(written: Callable[[], list[str]]):
@@ -123,10 +177,16 @@ def test_a_servers_log_is_json_tells_its_life_and_says_nothing_of_answered_calls
         stub = PredictionServiceStub(channel)
         with pytest.raises(grpc.RpcError):
             stub.Predict(request, metadata=METADATA, timeout=20)
+        broken = pb.PredictRequest(model=MODEL, request_id="r-3")
+        (answer,) = stub.PredictStream(iter([broken]), metadata=METADATA, timeout=20)
+        assert answer.WhichOneof("outcome") == "error"
     assert server.terminate() == 0
     lines = entries(server.log.splitlines())
-    (refusal,) = (line for line in lines if line["message"] == "a call was refused")
-    assert (refusal["request_id"], refusal["trace_id"]) == ("r-2", TRACE)
+    refusals = [line for line in lines if line["message"] == "a call was refused"]
+    assert [(line["request_id"], line["model_version"], line["trace_id"]) for line in refusals] == [
+        ("r-2", "1", TRACE),
+        ("r-3", "1", TRACE),
+    ]
     assert SECRET not in server.log
     messages = [line["message"] for line in lines]
     for event in ("toy: version 1 answers", "serving at", "ready: toy", "draining", "not ready: draining", "stopped"):

@@ -9,6 +9,7 @@ from queue import SimpleQueue
 
 import grpc
 import pytest
+from prometheus_client import REGISTRY
 
 from protos.mlops.v1 import prediction_pb2
 from serving.api.call_pools import CallPool
@@ -16,11 +17,12 @@ from serving.api.gate import gate_of
 from serving.api.grpc_status import CallStatus
 from serving.api.method_handlers import MethodHandlers
 from serving.api.methods import METHODS
+from serving.api.refusal_log import RefusalLog
 from serving.client import Client
 from serving.errors import OverloadError
 from serving.security.identity import UNKNOWN
 from serving.settings import load_settings
-from tests.serving.api import BATCH, HEALTH, PREDICT, READ_BACK, REFLECTION, RunningApi, running_api
+from tests.serving.api import BATCH, HEALTH, PREDICT, READ_BACK, REFLECTION, STREAM, RunningApi, running_api
 from tests.serving.harness import RunningServer, eventually
 from tests.serving.toy import MODEL, ROW, promote
 
@@ -64,6 +66,39 @@ def test_a_place_is_free_again_after_its_call(api: RunningApi):
         call.result()
     eventually(lambda: api.pools["scoring"].calls == 0, what="freeing")
     assert api.status(PREDICT, ROW_REQUEST) is grpc.StatusCode.OK
+
+
+def in_flight() -> float | None:
+    return REGISTRY.get_sample_value("serving_calls_in_flight", {"pool": "scoring"})
+
+
+def test_calls_in_flight_are_those_that_run_and_those_that_wait(api: RunningApi):
+    calls = fill(api)
+    eventually(lambda: in_flight() == 2, what="two calls", seconds=2)
+    api.servicers.gate.set()
+    for call in calls:
+        call.result()
+    eventually(lambda: in_flight() == 0, what="none", seconds=2)
+
+
+def test_what_a_call_waits_for_a_thread_is_time_since_its_arrival(api: RunningApi):
+    calls = fill(api)
+    time.sleep(0.2)
+    api.servicers.gate.set()
+    for call in calls:
+        call.result()
+    first, second = api.servicers.waited
+    assert 0 <= first < 0.2 <= second < 30
+
+
+def test_each_message_of_a_stream_arrives_for_itself(api: RunningApi):
+    def requests() -> Iterator[bytes]:
+        yield ROW_REQUEST
+        time.sleep(0.3)
+        yield ROW_REQUEST
+
+    assert len(list(api.channel.stream_stream(STREAM)(requests(), timeout=10))) == 2
+    assert all(0 <= waited < 0.2 for waited in api.servicers.waited)
 
 
 def test_a_canceled_call_frees_its_place_and_is_not_answered(api: RunningApi):
@@ -113,7 +148,7 @@ class LateCall:
 
 def test_a_deadline_that_has_passed_is_looked_at_before_the_message_is(tmp_path: Path):
     settings, method = load_settings(home=tmp_path), prediction_pb2.DESCRIPTOR.services_by_name["PredictionService"]
-    handlers = MethodHandlers(settings, gate_of(settings, None), soon=lambda work: work())
+    handlers = MethodHandlers(settings, gate_of(settings, None), lambda work: work(), RefusalLog())
     pool = CallPool("test", threads=1, queue=0)
     answered: list[object] = []
     begin = handlers.unary(method.methods_by_name["Predict"], answered.append, METHODS[PREDICT], pool)
@@ -129,7 +164,7 @@ def test_a_deadline_that_has_passed_is_looked_at_before_the_message_is(tmp_path:
 def test_a_row_that_is_canceled_while_it_stands_in_line_is_not_answered(tmp_path: Path):
     settings, method = load_settings(home=tmp_path), prediction_pb2.DESCRIPTOR.services_by_name["PredictionService"]
     due: list[Callable[[], None]] = []
-    handlers = MethodHandlers(settings, gate_of(settings, None), due.append)
+    handlers = MethodHandlers(settings, gate_of(settings, None), due.append, RefusalLog())
     answered: list[int] = []
 
     def answer_all(requests: list, calls: list) -> list:

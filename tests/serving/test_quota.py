@@ -84,7 +84,7 @@ def test_over_the_quota_nothing_is_taken_until_the_lake_has_taken_some(tmp_path:
     quota.enforce()
     journal.tick()
     assert not journal.writable
-    with pytest.raises(JournalError, match="over their quota"):
+    with pytest.raises(JournalError, match="^the journals are over their quota$"):
         append_predictions(journal, 1)
     seal(journal)
     Shipper(tmp_path / "journals", tmp_path / "lake").ship()

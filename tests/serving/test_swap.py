@@ -147,6 +147,32 @@ def test_a_refusal_moves_the_generation_and_not_the_version(store: ReleaseStore,
     assert host.model(MODEL).predictor is predictor
 
 
+def test_an_earlier_prediction_keeps_its_features_when_another_contract_or_nothing_is_in_production(
+    pair: RunningServer,
+):
+    with pair.client(retry_seconds=0) as client:
+        answer = client.predict(MODEL, ROW)
+        eventually(lambda: answer.prediction_id in pair.shipped(), what="shipping")
+        before = client.prediction(MODEL, answer.prediction_id)
+        assert dict(before.texts) == {"carrier": "aa", "origin": "jfk"}
+        promote(pair.store, 2, contract=RENAMED)
+        renamed = ROW | {"airport": "lga"}
+        del renamed["origin"]
+        later = eventually(lambda: _tried(client, renamed), what="swap")
+        eventually(lambda: later in pair.shipped(), what="shipping")
+        append_release(pair.store, None)
+        eventually(lambda: pair.log.count("not ready: no model") == 2, what="withdrawal")
+        assert client.prediction(MODEL, answer.prediction_id) == before
+        assert dict(client.prediction(MODEL, later).texts) == {"carrier": "aa", "airport": "lga"}
+
+
+def _tried(client: Client, row: dict) -> str:
+    try:
+        return client.predict(MODEL, row).prediction_id
+    except ContractError:  # by a worker that has not swapped yet
+        return ""
+
+
 def test_a_call_in_flight_keeps_the_version_it_began_with_and_the_last_one_frees_it(
     store: ReleaseStore, host: ModelHost
 ):

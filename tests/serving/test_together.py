@@ -6,22 +6,20 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from protos.mlops.v1 import prediction_pb2
-from serving.api import codec
 from serving.api.grpc_status import status_name_of
 from serving.api.line import Line
 from serving.call_meter import CallMeter
 from serving.client import Client
-from serving.client_values import column_of
 from serving.errors import ContractError, JournalError, ModelNotFoundError, RequestConflictError
 from serving.journal.append import Journal
 from serving.journal.decode import tables_of
 from serving.journal.segment import read_records
-from serving.prediction import PredictionAnswer, PredictionCall, Predictions
+from serving.prediction import PredictionAnswer, Predictions
 from serving.scoring.predictor import Predictor
+from tests.serving.calls import batch_of, call_of
 from tests.serving.hosts import host_of
 from tests.serving.records import sealed
 from tests.serving.toy import MODEL, ROW, promote, score_of
@@ -42,20 +40,6 @@ def predictions(tmp_path: Path, journal: Journal) -> Predictions:
     host = host_of(tmp_path)
     host.poll()
     return Predictions(host, journal, CallMeter(), status_of=status_name_of)
-
-
-def call_of(row: dict, *, model: str = MODEL, **fields: object) -> PredictionCall:
-    numbers = {name: value for name, value in row.items() if not isinstance(value, str)}
-    texts = {name: value for name, value in row.items() if isinstance(value, str)}
-    return codec.call_of_one(prediction_pb2.PredictRequest(model=model, numbers=numbers, texts=texts, **fields))
-
-
-def batch_of(distances: list[float], **fields: object) -> PredictionCall:
-    columns = {name: np.array([ROW[name]] * len(distances)) for name in ("hour", "carrier", "origin")}
-    columns["distance"] = np.array(distances)
-    kinds = {"carrier": "text", "origin": "text"}
-    sent = [column_of(name, values, lambda name: kinds.get(name, "number")) for name, values in columns.items()]
-    return codec.call_of_batch(prediction_pb2.PredictBatchRequest(model=MODEL, columns=sent, **fields))
 
 
 def test_every_call_gets_its_own_answer_in_its_place(predictions: Predictions):

@@ -52,7 +52,7 @@ class _Clock:
 class _Call:
     """As much of a call as one that is answered asks for, with its message there at once."""
 
-    method, canceled, running, caller = PREDICT, False, False, UNKNOWN
+    method, canceled, running, caller, arrived_at = PREDICT, False, False, UNKNOWN, 0.0
 
     def __init__(self, metadata: tuple[tuple[str, str], ...], content: bytes) -> None:
         self.metadata, self._content = metadata, content
