@@ -33,7 +33,10 @@ def retrain(model: str, reason: str) -> None:
 @click.command()
 @click.argument("model")
 def pause(model: str) -> None:
-    """Stop a model's sensors and schedule; manual retraining still works."""
+    """Stop a model's sensors and schedule.
+
+    `mlops retrain` still works.
+    """
     _switch(model, running=False)
     click.echo(f"{model}: automation is paused; `mlops resume {model}` starts it again")
 
@@ -61,7 +64,7 @@ def _switch(model: str, *, running: bool) -> None:
 
 @click.group()
 def release() -> None:
-    """Read the release chain: what was in production when, why and by whom."""
+    """Read what was in production when, why and by whom."""
 
 
 @release.command("list")
@@ -84,9 +87,12 @@ def show(model: str, generation: int) -> None:
 
 @release.command()
 @click.argument("model")
-@click.argument("time", type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]))
+@click.argument("time", metavar="TIME", type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]))
 def at(model: str, time: datetime) -> None:
-    """Say what was in production at a time (UTC)."""
+    """Say what was in production at a time (UTC).
+
+    TIME is 2013-03-01, 2013-03-01T12:30 or 2013-03-01T12:30:15.
+    """
     find(model)
     moment = time.replace(tzinfo=UTC)
     entries = [entry for entry in _store().history(model) if entry.at <= moment]
@@ -99,7 +105,10 @@ def at(model: str, time: datetime) -> None:
 @click.argument("model", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
 def status(model: str | None, as_json: bool) -> None:
-    """Say what is in production and what the last windows said, for one model or all."""
+    """Say what is in production and what the last windows said.
+
+    Of all models, unless one is named.
+    """
     names = [find(model).name] if model else sorted(specs())
     documents = [_status_of(name) for name in names]
     if as_json:

@@ -23,9 +23,10 @@ RETRY_SECONDS = 2.0
 @click.argument("rows", type=click.File("r"))
 @click.option("--version-info", is_flag=True, help="First describe the version in production.")
 def predict(model: str, rows: TextIO, version_info: bool) -> None:
-    """Score rows from a file (CSV with a header, or JSON lines; - for standard input).
+    """Score rows from a file or standard input.
 
-    Prints one JSON object a row. Empty cells and nulls are missing values. A column `entity_key` is passed on.
+    ROWS is a file, or - for standard input: CSV with a header, or one JSON object a line. Empty cells and nulls are
+    missing values. A column `entity_key` is passed on. Prints one JSON object a row.
     """
     examples = list(_rows(find(model), rows))
     with connect(settings(), retry_seconds=RETRY_SECONDS) as client:
@@ -50,10 +51,10 @@ def predict(model: str, rows: TextIO, version_info: bool) -> None:
 
 @click.command()
 @click.argument("model")
-@click.argument("labels", nargs=-1, required=True)
+@click.argument("labels", nargs=-1, required=True, metavar="PREDICTION_ID=LABEL...")
 @click.option("--source", default="command line", show_default=True, help="Where the labels come from.")
 def feedback(model: str, labels: tuple[str, ...], source: str) -> None:
-    """Send labels for predictions, each as PREDICTION_ID=LABEL."""
+    """Send labels, each as PREDICTION_ID=LABEL."""
     find(model)
     pairs = []
     for text in labels:

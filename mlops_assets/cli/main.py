@@ -17,7 +17,7 @@ def main() -> None:
         from mlops_assets.cli.commands import commands
 
         interruption.check()
-        commands(standalone_mode=False)
+        commands(prog_name="mlops", standalone_mode=False)
     except click.exceptions.Exit as leave:
         sys.exit(leave.exit_code)
     except click.ClickException as error:

@@ -73,7 +73,10 @@ def up(dagster_port: int, mlflow_port: int, port: int, metrics_port: int, worker
 @click.command(context_settings={"ignore_unknown_options": True})
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def serve(arguments: tuple[str, ...]) -> None:
-    """Run the gRPC server alone (`python -m serving`); its settings are SERVING_* variables."""
+    """Run the gRPC server alone.
+
+    It is `python -m serving`. Its settings are SERVING_* variables; `mlops serve -- --help` lists them.
+    """
     os.execv(sys.executable, [sys.executable, "-m", "serving", *arguments])
 
 
