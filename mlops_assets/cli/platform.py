@@ -108,11 +108,16 @@ def wait_for_code(processes: Processes, dagster: Orchestration) -> None:
         OperationError: A process ended, or the code is not loaded in time.
     """
     deadline = time.monotonic() + START_SECONDS
-    while not dagster.code_is_loaded():
+    why = "see its log"
+    while time.monotonic() < deadline:
         processes.check()
-        if time.monotonic() > deadline:
-            raise OperationError(f"Dagster has not loaded mlops_assets within {START_SECONDS:.0f} s; see its log")
+        try:
+            if dagster.jobs():
+                return
+        except OperationError as error:  # the code server may still be on its way
+            why = str(error)
         time.sleep(0.2)
+    raise OperationError(f"Dagster has not loaded mlops_assets within {START_SECONDS:.0f} s: {why}")
 
 
 def start_dagster(processes: Processes, where: Settings, ports: Ports, environment: dict[str, str]) -> None:

@@ -66,7 +66,7 @@ def test_a_server_that_is_not_up_is_named_with_the_mend(tmp_path):
 
 def test_dagster_that_is_not_up_is_named_with_the_mend(tmp_path):
     result = mlops("pause", "flight_delay", home=tmp_path, MLOPS_DAGSTER_URL="http://127.0.0.1:9")
-    assert_one_line(result, "127.0.0.1:9", "make dev")
+    assert_one_line(result, "127.0.0.1:9", "mlops up", "MLOPS_DAGSTER_URL")
 
 
 def test_a_port_that_is_taken_is_named_with_the_option_that_changes_it(tmp_path):
