@@ -69,6 +69,20 @@ def test_dagster_that_is_not_up_is_named_with_the_mend(tmp_path):
     assert_one_line(result, "127.0.0.1:9", "mlops up", "MLOPS_DAGSTER_URL")
 
 
+IMPOSSIBLE = [
+    ("MLOPS_CLOCK", "sundial", "'wall' or 'event'"),
+    ("MLOPS_SERVER", "nonsense", "host:port"),
+    ("MLOPS_SERVER", "127.0.0.1:99999", "host:port"),
+    ("MLOPS_DAGSTER_URL", "nonsense", "http://"),
+    ("MLOPS_DAGSTER_URL", "http://127.0.0.1:99999", "0-65535"),
+]
+
+
+@pytest.mark.parametrize(("variable", "value", "rule"), IMPOSSIBLE)
+def test_a_setting_that_is_not_possible_is_named_with_the_rule(tmp_path, variable, value, rule):
+    assert_one_line(mlops("doctor", home=tmp_path, **{variable: value}), variable, repr(value), rule)
+
+
 def test_a_port_that_is_taken_is_named_with_the_option_that_changes_it(tmp_path):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
