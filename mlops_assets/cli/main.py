@@ -20,8 +20,13 @@ def main() -> None:
         commands(prog_name="mlops", standalone_mode=False)
     except click.exceptions.Exit as leave:
         sys.exit(leave.exit_code)
+    except click.exceptions.NoArgsIsHelpError as asked:
+        asked.show()
+        sys.exit(asked.exit_code)
     except click.ClickException as error:
-        error.show()
+        context = getattr(error, "ctx", None)
+        mend = f"; see `{context.command_path} --help`" if context else ""
+        click.echo(f"mlops: {error.format_message().rstrip('.')}{mend}", err=True)
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, click.Abort):
         click.echo("stopped", err=True)
