@@ -9,6 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from mlops_assets.cli import platform
+from mlops_assets.errors import OperationError
+from mlops_assets.settings import Settings
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -89,6 +93,28 @@ def test_a_port_that_is_taken_is_named_with_the_option_that_changes_it(tmp_path)
         taken.listen()
         port = str(taken.getsockname()[1])
         assert_one_line(mlops("up", "--dagster-port", port, home=tmp_path / "home"), port, "--dagster-port")
+
+
+def test_a_port_that_is_asked_for_twice_is_named_with_both_options(tmp_path):
+    result = mlops("up", "--port", "39301", "--dagster-port", "39301", home=tmp_path / "home")
+    assert_one_line(result, "39301", "--port", "--dagster-port")
+
+
+def test_a_port_that_does_not_exist_is_named_with_those_that_do(tmp_path):
+    result = mlops("up", "--dagster-port", "99999", home=tmp_path)
+    assert_one_line(result, "--dagster-port", "99999", "1<=x<=65535", "mlops up --help")
+    assert result.returncode == 2
+
+
+def test_a_spec_that_is_not_there_is_named_before_anything_starts(tmp_path):
+    assert_one_line(mlops("up", home=tmp_path / "home", MLOPS_MODELS="nope.nope"), "nope.nope", "MLOPS_MODELS")
+    assert not (tmp_path / "home").exists()
+
+
+def test_a_disk_without_room_is_named_before_anything_starts(tmp_path, monkeypatch):
+    monkeypatch.setattr(platform, "ROOM_BYTES", 2**70)
+    with pytest.raises(OperationError, match=f"{tmp_path} has .* left, .* MLOPS_HOME"):
+        platform.prepare_home(Settings(home=tmp_path))
 
 
 def test_a_home_that_is_somebody_elses_is_left_alone(tmp_path):
