@@ -9,12 +9,14 @@ import click
 
 from mlops_assets.catalog import find, specs
 from mlops_assets.cli.doctor import findings
+from mlops_assets.cli.mends import mends
 from mlops_assets.errors import OperationError
 from mlops_assets.lake.metrics import latest_summaries
 from mlops_assets.lake.tables import Lake
 from mlops_assets.replay.orchestration import Orchestration
 from mlops_assets.resources.prediction_server import connect
 from mlops_assets.settings import settings
+from serving.errors import ModelNotFoundError
 from serving.formats.release import Release, ReleaseStore
 
 
@@ -24,8 +26,11 @@ from serving.formats.release import Release, ReleaseStore
 def retrain(model: str, reason: str) -> None:
     """Launch one retraining, or name the one that is under way."""
     find(model)
-    with connect(settings()) as client:
-        run = client.trigger_retraining(model, reason=reason, actor=getpass.getuser())
+    with mends(model), connect(settings()) as client:
+        try:
+            run = client.trigger_retraining(model, reason=reason, actor=getpass.getuser())
+        except ModelNotFoundError as error:
+            raise OperationError(f"{error}; start Dagster with the MLOPS_MODELS that names the model") from error
     state = "already under way" if run.already_running else "launched"
     click.echo(f"{model}: retraining {run.dagster_run_id} {state}: {settings().dagster_url}/runs/{run.dagster_run_id}")
 
@@ -72,8 +77,11 @@ def release() -> None:
 def list_releases(model: str) -> None:
     """List all entries, newest first; refusals are entries too."""
     find(model)
-    for entry in reversed(_store().history(model)):
+    chain = _store().history(model)
+    for entry in reversed(chain):
         click.echo(_line(entry))
+    if not chain:
+        click.echo(f"{model}: nothing has been released yet; `mlops retrain {model}` makes a first version")
 
 
 @release.command()

@@ -10,6 +10,7 @@ import click
 from rich.console import Console
 
 from mlops_assets.catalog import find, specs
+from mlops_assets.cli.mends import mends
 from mlops_assets.cli.platform import Ports, start_platform
 from mlops_assets.cli.processes import Processes
 from mlops_assets.errors import OperationError
@@ -98,7 +99,8 @@ def replay(model: str, weeks: int) -> None:
         raise OperationError("a replay needs the event clock: set MLOPS_CLOCK=event here and for `mlops up`")
     console = _console()
     spec = find(model)
-    summary = replay_history(spec, settings(), weeks=weeks, console=console, check=lambda: None)
+    with mends(model):
+        summary = replay_history(spec, settings(), weeks=weeks, console=console, check=lambda: None)
     write_summary(spec, settings(), summary)
     print_summary(console, summary)
 
