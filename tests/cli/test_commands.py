@@ -166,7 +166,7 @@ def test_a_fault_of_our_own_takes_one_line_and_debug_shows_where_it_is(tmp_path)
         "from mlops_assets.models import breast_cancer\n"
         "spec = replace(breast_cancer.spec, name='faulty', traffic=lambda: 1 / 0)\n"
     )
-    variables = {"home": tmp_path / "home", "MLOPS_MODELS": "faulty", "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
+    variables = {"home": tmp_path / "home", "MLOPS_MODELS": "faulty", "PYTHONPATH": str(tmp_path)}
     assert_one_line(mlops("backtest", "faulty", **variables), "ZeroDivisionError", "mlops --debug")
     assert "faulty.py" in mlops("--debug", "backtest", "faulty", **variables).stderr
 
