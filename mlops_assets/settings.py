@@ -3,10 +3,14 @@
 from functools import cache
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from mlops_assets.errors import OperationError
+
+_PREFIX = "MLOPS_"
 STATE_FORMAT = 1
 _STORES = ("lake", "release_store", "keys", "journals", "cache", "mlflow", "dagster", "assets", "audit")
 STATE_PARTS = frozenset({"STATE_FORMAT", "serving", "reports", "backtests", "demo", "bench", "logs", *_STORES})
@@ -16,7 +20,7 @@ STATE_PARTS = frozenset({"STATE_FORMAT", "serving", "reports", "backtests", "dem
 class Settings(BaseSettings):
     """Deployment settings of the training and monitoring side."""
 
-    model_config = SettingsConfigDict(env_prefix="MLOPS_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix=_PREFIX, frozen=True)
 
     home: Path = Field(Path(".mlops"), description="Folder of all state: lake, releases, journals, MLflow, Dagster.")
     models: str = Field("", description="Modules with further model specs, separated by commas.")
@@ -41,6 +45,22 @@ class Settings(BaseSettings):
         None,
         description="Private key (Ed25519, PEM) that signs promotions; unset: the home's, made at first use.",
     )
+
+    @field_validator("server")
+    @classmethod
+    def _host_and_port(cls, value: str) -> str:
+        host, _, port = value.rpartition(":")
+        if not host or not port.isdecimal() or not 0 < int(port) < 65536:
+            raise ValueError("give host:port, as in 127.0.0.1:50051")
+        return value
+
+    @field_validator("dagster_url")
+    @classmethod
+    def _web_address(cls, value: str) -> str:
+        address = urlsplit(value)
+        if address.scheme not in {"http", "https"} or not address.hostname or address.port == 0:
+            raise ValueError("give a web address, as in http://127.0.0.1:3000")
+        return value
 
     @property
     def root(self) -> Path:
@@ -85,5 +105,14 @@ class Settings(BaseSettings):
 
 @cache
 def settings() -> Settings:
-    """Return the settings of this process, read once."""
-    return Settings()
+    """Return the settings of this process, read once.
+
+    Raises:
+        OperationError: A value is not possible; names the variable, the rule and the value.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        rule = first["msg"].removeprefix("Value error, ")
+        raise OperationError(f"{_PREFIX}{str(first['loc'][0]).upper()}: {rule}, not {first['input']!r}") from None

@@ -19,6 +19,7 @@ from mlops_assets.spec import (
     TrainingPolicy,
     WindowPolicy,
 )
+from tests.stub_dagster import StubDagster
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -82,6 +83,13 @@ def tiny_spec() -> ModelSpec:
 @pytest.fixture
 def lake(tmp_path: Path) -> Lake:
     return Lake(tmp_path / "lake")
+
+
+@pytest.fixture
+def dagster() -> Iterator[StubDagster]:
+    stub = StubDagster()
+    yield stub
+    stub.stop()
 
 
 @pytest.fixture(scope="session")

@@ -9,12 +9,14 @@ import click
 
 from mlops_assets.catalog import find, specs
 from mlops_assets.cli.doctor import findings
+from mlops_assets.cli.mends import mends
 from mlops_assets.errors import OperationError
 from mlops_assets.lake.metrics import latest_summaries
 from mlops_assets.lake.tables import Lake
 from mlops_assets.replay.orchestration import Orchestration
 from mlops_assets.resources.prediction_server import connect
 from mlops_assets.settings import settings
+from serving.errors import ModelNotFoundError
 from serving.formats.release import Release, ReleaseStore
 
 
@@ -24,8 +26,11 @@ from serving.formats.release import Release, ReleaseStore
 def retrain(model: str, reason: str) -> None:
     """Launch one retraining, or name the one that is under way."""
     find(model)
-    with connect(settings()) as client:
-        run = client.trigger_retraining(model, reason=reason, actor=getpass.getuser())
+    with mends(model), connect(settings()) as client:
+        try:
+            run = client.trigger_retraining(model, reason=reason, actor=getpass.getuser())
+        except ModelNotFoundError as error:
+            raise OperationError(f"{error}; start Dagster with the MLOPS_MODELS that names the model") from error
     state = "already under way" if run.already_running else "launched"
     click.echo(f"{model}: retraining {run.dagster_run_id} {state}: {settings().dagster_url}/runs/{run.dagster_run_id}")
 
@@ -33,7 +38,10 @@ def retrain(model: str, reason: str) -> None:
 @click.command()
 @click.argument("model")
 def pause(model: str) -> None:
-    """Stop a model's sensors and schedule; manual retraining still works."""
+    """Stop a model's sensors and schedule.
+
+    `mlops retrain` still works.
+    """
     _switch(model, running=False)
     click.echo(f"{model}: automation is paused; `mlops resume {model}` starts it again")
 
@@ -61,7 +69,7 @@ def _switch(model: str, *, running: bool) -> None:
 
 @click.group()
 def release() -> None:
-    """Read the release chain: what was in production when, why and by whom."""
+    """Read what was in production when, why and by whom."""
 
 
 @release.command("list")
@@ -69,8 +77,11 @@ def release() -> None:
 def list_releases(model: str) -> None:
     """List all entries, newest first; refusals are entries too."""
     find(model)
-    for entry in reversed(_store().history(model)):
+    chain = _store().history(model)
+    for entry in reversed(chain):
         click.echo(_line(entry))
+    if not chain:
+        click.echo(f"{model}: nothing has been released yet; `mlops retrain {model}` makes a first version")
 
 
 @release.command()
@@ -84,9 +95,12 @@ def show(model: str, generation: int) -> None:
 
 @release.command()
 @click.argument("model")
-@click.argument("time", type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]))
+@click.argument("time", metavar="TIME", type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]))
 def at(model: str, time: datetime) -> None:
-    """Say what was in production at a time (UTC)."""
+    """Say what was in production at a time (UTC).
+
+    TIME is 2013-03-01, 2013-03-01T12:30 or 2013-03-01T12:30:15.
+    """
     find(model)
     moment = time.replace(tzinfo=UTC)
     entries = [entry for entry in _store().history(model) if entry.at <= moment]
@@ -99,7 +113,10 @@ def at(model: str, time: datetime) -> None:
 @click.argument("model", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
 def status(model: str | None, as_json: bool) -> None:
-    """Say what is in production and what the last windows said, for one model or all."""
+    """Say what is in production and what the last windows said.
+
+    Of all models, unless one is named.
+    """
     names = [find(model).name] if model else sorted(specs())
     documents = [_status_of(name) for name in names]
     if as_json:

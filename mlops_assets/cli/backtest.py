@@ -20,9 +20,17 @@ from mlops_assets.settings import settings
 @click.command()
 @click.argument("model")
 @click.option(
-    "--policies", default=",".join(DEFAULT_POLICIES), show_default=True, help="Separated by commas; see above."
+    "--policies",
+    default=",".join(DEFAULT_POLICIES),
+    help="Separated by commas; by default each of these and drift+accuracy.",
 )
-@click.option("--sweep", "sweeps", multiple=True, metavar="FIELD=V,V", help="E.g. drift.consecutive_windows=2,3,4.")
+@click.option(
+    "--sweep",
+    "sweeps",
+    multiple=True,
+    metavar="FIELD=V,V",
+    help="Try each value, as in drift.votes=1,2; may be repeated.",
+)
 @click.option("--weeks", type=click.IntRange(1), help="Only so many monitoring windows, the oldest.")
 @click.option("--seed", type=click.IntRange(0), help="Of all training; the spec's by default.")
 @click.option("--search", is_flag=True, help="Search at every retraining instead of refitting the champion's recipe.")
@@ -38,16 +46,22 @@ def backtest(
     jobs: int | None,
     json_file: Path | None,
 ) -> None:
-    r"""Replay retraining policies over the labeled history of a model and say which one to run.
+    """Say which retraining policy would have been the best.
+
+    Replays policies over the labeled history of MODEL: the spec's source and traffic or, without traffic, the lake's
+    labeled predictions. A run that was stopped goes on where it was.
 
     \b
-    static               never retrain            drift      drifted windows in a row
-    weekly               the spec's schedule      accuracy   accuracy under its threshold
-    drift-no-seasonal    drift, features declared seasonal not counted
+    Policies:
+      static               never retrain
+      weekly               the spec's schedule
+      drift                drifted windows in a row
+      drift-no-seasonal    drift, features declared seasonal not counted
+      accuracy             accuracy under its threshold
 
-    Join them by + and change their settings in brackets: 'drift+accuracy[drift.consecutive_windows=2;gate.metric=auc]'.
-    The history is the spec's source and traffic or, without traffic, the lake's labeled predictions. A run that was
-    stopped goes on where it was.
+    \b
+    Join them by + and change their settings in brackets:
+      'drift+accuracy[drift.consecutive_windows=2;gate.metric=auc]'
     """
     from mlops_assets.assets.backtest_history import load_history, scheduled_times
     from mlops_assets.assets.backtest_report import write_backtest_report

@@ -5,13 +5,15 @@ import os
 import shutil
 import socket
 import sys
-import urllib.request
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 from mlops_assets.catalog import specs
-from mlops_assets.errors import MlopsError
+from mlops_assets.errors import MlopsError, OperationError
+from mlops_assets.replay.orchestration import Orchestration
 from mlops_assets.resources.prediction_server import connect
 from mlops_assets.settings import STATE_FORMAT, Settings
 from serving.errors import ServingError, SignatureError
@@ -34,7 +36,7 @@ class Finding:
 
 def findings(where: Settings) -> list[Finding]:
     """Look at Python, packages, home, disk, specs, release chains, and the running processes."""
-    looks: list[Callable[[Settings], list[Finding]]] = [_python, _packages, _home, _specs, _chains, _processes]
+    looks: list[Callable[[Settings], list[Finding]]] = [_python, _packages, _home, _specs, _chains, _server, _dagster]
     return [finding for look in looks for finding in look(where)]
 
 
@@ -56,10 +58,15 @@ def _packages(_: Settings) -> list[Finding]:
 
 
 def _home(where: Settings) -> list[Finding]:
-    parent = next(folder for folder in (where.root, *where.root.parents) if folder.exists())
-    free = shutil.disk_usage(parent).free
+    there = next(folder for folder in (where.root, *where.root.parents) if os.access(folder, os.F_OK))
+    what = f"home {where.root} can be written"
+    try:
+        tempfile.TemporaryFile(dir=there).close()
+    except OSError as error:
+        return [Finding(what, good=False, mend=f"{there}: {error.strerror}; set MLOPS_HOME to a folder of yours")]
+    free = shutil.disk_usage(there).free
     found = [
-        Finding(f"home {where.root} can be written", os.access(parent, os.W_OK), "set MLOPS_HOME to a folder of yours"),
+        Finding(what, good=True),
         Finding(
             f"{free / 1024**3:.1f} GiB free on its disk", free >= ENOUGH_BYTES, "free some space: 2 GiB are needed"
         ),
@@ -97,7 +104,7 @@ def _chains(where: Settings) -> list[Finding]:
     return found
 
 
-def _processes(where: Settings) -> list[Finding]:
+def _server(where: Settings) -> list[Finding]:
     with connect(where) as client:
         healthy = client.health()
     host, port = where.server.rsplit(":", 1)
@@ -106,13 +113,30 @@ def _processes(where: Settings) -> list[Finding]:
             reached = True
     except OSError:
         reached = False
-    try:
-        with urllib.request.urlopen(f"{where.dagster_url}/server_info", timeout=2):
-            dagster = True
-    except OSError:
-        dagster = False
     return [
-        Finding(f"gRPC server answers at {where.server}", reached, "start it with `make dev` or `make serve`"),
+        Finding(f"gRPC server answers at {where.server}", reached, "start it with `mlops up` or `mlops serve`"),
         Finding("it has a model in production", healthy, "promote a first version: mlops retrain <model>"),
-        Finding(f"Dagster answers at {where.dagster_url}", dagster, "start it with `make dev`"),
     ]
+
+
+def _dagster(where: Settings) -> list[Finding]:
+    dagster, logs = Orchestration(where.dagster_url), where.root / "logs"
+    answers = f"Dagster answers at {where.dagster_url}"
+    try:
+        failing = dagster.failing_daemons()
+    except OperationError as error:
+        return [Finding(answers, good=False, mend=str(error))]
+    alive = Finding(
+        "its daemon is alive", not failing, f"{'; '.join(failing)}: see {logs / 'dagster-daemon.log'}, start it again"
+    )
+    return [Finding(answers, good=True), alive, _code(dagster, logs)]
+
+
+def _code(dagster: Orchestration, logs: Path) -> Finding:
+    what = "it has loaded the code of every model"
+    try:
+        jobs = dagster.jobs()
+        missing = [model for model in specs() if f"{model}_retrain" not in jobs]
+    except MlopsError as error:
+        return Finding(what, good=False, mend=f"{error}: see {logs / 'dagster-code.log'}")
+    return Finding(what, not missing, f"{', '.join(missing)} is not there: start it with the same MLOPS_MODELS")

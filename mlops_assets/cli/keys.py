@@ -20,7 +20,7 @@ def keys() -> None:
 
 @keys.command("list")
 def list_keys() -> None:
-    """List the trusted keys, and who vouches for each version in routing."""
+    """List the trusted keys and who vouches for what."""
     trusted, own = _trusted(), _signing_key().id
     if own not in trusted.ids:
         click.echo(f"{own}  signs, NOT TRUSTED: no public key in {trusted.folder}")
@@ -36,9 +36,10 @@ def list_keys() -> None:
 @keys.command()
 @click.argument("path", type=click.Path(dir_okay=False, path_type=Path))
 def create(path: Path) -> None:
-    """Make a key pair: the private key at PATH, the public one among the home's trusted keys.
+    """Make a key pair.
 
-    It signs nothing until MLOPS_SIGNING_KEY names it.
+    The private key goes to PATH, the public one among the home's trusted keys. It signs nothing until
+    MLOPS_SIGNING_KEY names it.
     """
     try:
         key = SigningKey.create(path)
@@ -52,9 +53,9 @@ def create(path: Path) -> None:
 @click.argument("models", nargs=-1)
 @click.option("--vouch", is_flag=True, help="Also sign versions without a trusted signature: you vouch for them.")
 def sign(models: tuple[str, ...], vouch: bool) -> None:
-    """Sign with the present key whatever MODELS (default: all) have had in routing.
+    """Sign with the present key what has been in routing.
 
-    Only bundles that are whole and carry a trusted signature are signed.
+    That is of all models, unless some are named. Only bundles that are whole and carry a trusted signature are signed.
     """
     store, trusted, key = _store(), _trusted(), _signing_key()
     refused = []
@@ -79,7 +80,10 @@ def sign(models: tuple[str, ...], vouch: bool) -> None:
 @keys.command()
 @click.argument("identity", metavar="KEY_ID")
 def retire(identity: str) -> None:
-    """Trust a key no longer: its public key leaves the home's trusted keys."""
+    """Trust a key no longer.
+
+    Its public key leaves the home's trusted keys.
+    """
     store, trusted = _store(), _trusted()
     if identity not in trusted.ids:
         raise OperationError(f"no key {identity!r} in {trusted.folder}; `mlops keys list` shows them")

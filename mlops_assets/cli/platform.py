@@ -2,6 +2,7 @@
 
 import shutil
 import time
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from mlops_assets.replay.orchestration import Orchestration
 from mlops_assets.settings import STATE_FORMAT, Settings
 
 START_SECONDS = 120.0
+ROOM_BYTES = 100 * 1024**2
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -30,17 +32,41 @@ class Ports:
         """Return four free ports."""
         return cls(free_port(), free_port(), free_port(), free_port())
 
+    def require_free(self) -> None:
+        """Raise if a port is taken, or asked for twice.
+
+        Raises:
+            OperationError: Names the port, what wanted it, and the option that changes it.
+        """
+        wanted = {
+            "--dagster-port": (self.dagster, "Dagster's pages"),
+            "--mlflow-port": (self.mlflow, "MLflow's pages"),
+            "--port": (self.server, "the gRPC server"),
+            "--metrics-port": (self.metrics, "the server's metrics"),
+        }
+        counted = Counter(port for port, _ in wanted.values())
+        for option, (port, what) in wanted.items():
+            if counted[port] > 1:
+                same = " and ".join(other for other, (taken, _) in wanted.items() if taken == port)
+                raise OperationError(f"{same} are both {port}; give each a port of its own")
+            require_free(port, what, option)
+
 
 def prepare_home(where: Settings) -> Path:
     """Create the home, write Dagster's instance file, and return Dagster's home.
 
     Raises:
-        OperationError: The home can not be written, or holds the state of another release.
+        OperationError: The home can not be written, has no room, or holds the state of another release.
     """
     dagster_home = where.root / "dagster"
     try:
         for folder in (dagster_home, where.release_store / "releases", where.lake):
             folder.mkdir(parents=True, exist_ok=True)
+        if (free := shutil.disk_usage(where.root).free) < ROOM_BYTES:
+            raise OperationError(
+                f"the disk of {where.root} has {free // 1024**2} MiB left, {ROOM_BYTES // 1024**2} MiB are needed to "
+                "start; free some space or choose another MLOPS_HOME"
+            )
         stamp = where.root / "STATE_FORMAT"
         if stamp.exists() and stamp.read_text().strip() != str(STATE_FORMAT):
             raise OperationError(
@@ -63,9 +89,7 @@ def start_platform(
         OperationError: A port is taken, or a process does not come up.
     """
     dagster_home = prepare_home(where)
-    require_free(ports.dagster, "Dagster's pages", "--dagster-port")
-    require_free(ports.server, "the gRPC server", "--port")
-    require_free(ports.metrics, "the server's metrics", "--metrics-port")
+    ports.require_free()
     environment = {
         "DAGSTER_HOME": str(dagster_home),
         "MLOPS_HOME": str(where.root),
@@ -108,11 +132,16 @@ def wait_for_code(processes: Processes, dagster: Orchestration) -> None:
         OperationError: A process ended, or the code is not loaded in time.
     """
     deadline = time.monotonic() + START_SECONDS
-    while not dagster.code_is_loaded():
+    why = "see its log"
+    while time.monotonic() < deadline:
         processes.check()
-        if time.monotonic() > deadline:
-            raise OperationError(f"Dagster has not loaded mlops_assets within {START_SECONDS:.0f} s; see its log")
+        try:
+            if dagster.jobs():
+                return
+        except OperationError as error:  # the code server may still be on its way
+            why = str(error)
         time.sleep(0.2)
+    raise OperationError(f"Dagster has not loaded mlops_assets within {START_SECONDS:.0f} s: {why}")
 
 
 def start_dagster(processes: Processes, where: Settings, ports: Ports, environment: dict[str, str]) -> None:
@@ -137,7 +166,6 @@ def start_dagster(processes: Processes, where: Settings, ports: Ports, environme
 
 def start_mlflow(processes: Processes, where: Settings, ports: Ports, environment: dict[str, str]) -> None:
     """Start MLflow's pages over the same sqlite file that trainings write."""
-    require_free(ports.mlflow, "MLflow's pages", "--mlflow-port")
     where.artifacts.mkdir(parents=True, exist_ok=True)
     options = ("--host", "127.0.0.1", "--port", str(ports.mlflow), "--workers", "1")
     store = ("--backend-store-uri", where.tracking_uri, "--default-artifact-root", where.artifacts.as_uri())

@@ -45,7 +45,6 @@ class Processes:
         self._started: list[Started] = []
 
     def __enter__(self) -> "Processes":
-        self._logs.mkdir(parents=True, exist_ok=True)
         return self
 
     def __exit__(
@@ -55,6 +54,7 @@ class Processes:
 
     def start(self, name: str, command: Sequence[str], environment: Mapping[str, str]) -> Started:
         """Start one process; its output goes to `<logs>/<name>.log`."""
+        self._logs.mkdir(parents=True, exist_ok=True)
         log = self._logs / f"{name}.log"
         with log.open("ab") as output:
             process = subprocess.Popen(

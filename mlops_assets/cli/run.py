@@ -9,11 +9,14 @@ from typing import Any
 import click
 from rich.console import Console
 
-from mlops_assets.catalog import find
+from mlops_assets.catalog import find, specs
+from mlops_assets.cli.mends import mends
 from mlops_assets.cli.platform import Ports, start_platform
 from mlops_assets.cli.processes import Processes
 from mlops_assets.errors import OperationError
 from mlops_assets.settings import STATE_PARTS, Settings, settings
+
+PORT = click.IntRange(1, 65535)
 
 
 @click.command()
@@ -54,15 +57,16 @@ def demo(model: str, weeks: int, workers: int, leave: bool, resume: bool) -> Non
 
 
 @click.command()
-@click.option("--dagster-port", default=3000, show_default=True, help="Port of Dagster's pages.")
-@click.option("--mlflow-port", default=5000, show_default=True, help="Port of MLflow's pages.")
-@click.option("--port", default=50051, show_default=True, help="Port of the gRPC server.")
-@click.option("--metrics-port", default=50052, show_default=True, help="Port of /metrics, /livez and /readyz.")
+@click.option("--dagster-port", default=3000, show_default=True, type=PORT, help="Of Dagster's pages.")
+@click.option("--mlflow-port", default=5000, show_default=True, type=PORT, help="Of MLflow's pages.")
+@click.option("--port", default=50051, show_default=True, type=PORT, help="Of the gRPC server.")
+@click.option("--metrics-port", default=50052, show_default=True, type=PORT, help="Of /metrics, /livez and /readyz.")
 @click.option("--workers", default=2, show_default=True, type=click.IntRange(1, 16), help="gRPC worker processes.")
 def up(dagster_port: int, mlflow_port: int, port: int, metrics_port: int, workers: int) -> None:
     """Start Dagster, MLflow's pages and the gRPC server, until Ctrl-C."""
     ports = Ports(dagster_port, mlflow_port, port, metrics_port)
     console = Console()
+    specs()  # a spec that can not be loaded is told before anything starts
     with Processes(settings().root / "logs") as processes:
         start_platform(processes, settings(), ports, workers=workers, with_mlflow=True)
         _print_addresses(console, settings(), ports, with_mlflow=True)
@@ -73,7 +77,10 @@ def up(dagster_port: int, mlflow_port: int, port: int, metrics_port: int, worker
 @click.command(context_settings={"ignore_unknown_options": True})
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def serve(arguments: tuple[str, ...]) -> None:
-    """Run the gRPC server alone (`python -m serving`); its settings are SERVING_* variables."""
+    """Run the gRPC server alone.
+
+    It is `python -m serving`. Its settings are SERVING_* variables; `mlops serve -- --help` lists them.
+    """
     os.execv(sys.executable, [sys.executable, "-m", "serving", *arguments])
 
 
@@ -92,7 +99,8 @@ def replay(model: str, weeks: int) -> None:
         raise OperationError("a replay needs the event clock: set MLOPS_CLOCK=event here and for `mlops up`")
     console = _console()
     spec = find(model)
-    summary = replay_history(spec, settings(), weeks=weeks, console=console, check=lambda: None)
+    with mends(model):
+        summary = replay_history(spec, settings(), weeks=weeks, console=console, check=lambda: None)
     write_summary(spec, settings(), summary)
     print_summary(console, summary)
 

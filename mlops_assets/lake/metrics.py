@@ -58,12 +58,10 @@ def latest_summaries(lake: Lake, model: str, table: ReportTable) -> list[dict[st
     """Return the newest summary of every window, oldest window first, with window, version and generation added."""
     import pyarrow.compute as pc
 
-    dataset = lake.dataset(model, table)
-    if dataset is None:
-        return []
     columns = ["window_start", "window_end", "model_version", "generation", "computed_at", "summary"]
+    found = lake.scan(model, table, columns=columns, rows=pc.field("method") == "summary")
     newest: dict[datetime, dict[str, Any]] = {}
-    for row in dataset.to_table(columns=columns, filter=pc.field("method") == "summary").to_pylist():
+    for row in found.to_pylist() if found is not None else ():
         known = newest.get(row["window_start"])
         if known is None or row["computed_at"] > known["computed_at"]:
             newest[row["window_start"]] = {**row, **json.loads(row.pop("summary"))}
@@ -74,13 +72,13 @@ def history_of(lake: Lake, model: str, table: ReportTable, method: str) -> "pd.D
     """Return one method's values as a frame, windows in rows and subjects in columns; newest report per window."""
     import pyarrow.compute as pc
 
-    dataset = lake.dataset(model, table)
-    if dataset is None:
+    columns = ["window_start", "computed_at", "subject", "value"]
+    found = lake.scan(model, table, columns=columns, rows=pc.field("method") == method)
+    if found is None:
         import pandas as pd
 
         return pd.DataFrame()
-    columns = ["window_start", "computed_at", "subject", "value"]
-    frame: pd.DataFrame = dataset.to_table(columns=columns, filter=pc.field("method") == method).to_pandas()
+    frame: pd.DataFrame = found.to_pandas()
     frame = frame.sort_values("computed_at").drop_duplicates(["window_start", "subject"], keep="last")
     return frame.pivot(index="window_start", columns="subject", values="value").sort_index()
 

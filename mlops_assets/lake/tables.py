@@ -1,13 +1,13 @@
 """The Delta tables of all models: `<lake>/<model>/<table>`, addressed by version, never rewritten in place."""
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 from urllib.parse import unquote
 
-from mlops_assets.errors import InsufficientDataError
+from mlops_assets.errors import InsufficientDataError, OperationError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,14 +34,20 @@ class Lake:
         return self.root / model / table
 
     def open(self, model: str, table: TableName, version: int | None = None) -> "DeltaTable | None":
-        """Return the table at a version (the newest by default), or None if it does not exist yet."""
+        """Return the table at a version (the newest by default), or None if it does not exist yet.
+
+        Raises:
+            OperationError: Its log is damaged.
+        """
         from deltalake import DeltaTable
-        from deltalake.exceptions import TableNotFoundError
+        from deltalake.exceptions import DeltaError, TableNotFoundError
 
         try:
             return DeltaTable(str(self.path(model, table)), version=version)
         except TableNotFoundError:
             return None
+        except DeltaError as error:
+            raise _damaged(self.path(model, table), error) from error
 
     def dataset(self, model: str, table: TableName, version: int | None = None) -> "ds.Dataset | None":
         """Return the table as an Arrow dataset, or None if it does not exist yet.
@@ -56,6 +62,30 @@ class Lake:
         files = fs.SubTreeFileSystem(str(self.path(model, table)), fs.LocalFileSystem())
         return opened.to_pyarrow_dataset(filesystem=files)
 
+    def scan(
+        self,
+        model: str,
+        table: TableName,
+        version: int | None = None,
+        *,
+        columns: Sequence[str] | None = None,
+        rows: "ds.Expression | None" = None,
+    ) -> "pa.Table | None":
+        """Return all columns and rows of a table or only some, or None if it does not exist yet.
+
+        Raises:
+            OperationError: Its log or a file of it is damaged.
+        """
+        from pyarrow import ArrowException
+
+        dataset = self.dataset(model, table, version)
+        if dataset is None:
+            return None
+        try:
+            return dataset.to_table(columns=None if columns is None else list(columns), filter=rows)
+        except (ArrowException, OSError) as error:
+            raise _damaged(self.path(model, table), error) from error
+
     def version(self, model: str, table: TableName) -> int | None:
         """Return the newest version number, or None if the table does not exist yet."""
         opened = self.open(model, table)
@@ -68,11 +98,12 @@ class Lake:
 
         Raises:
             InsufficientDataError: The table does not exist.
+            OperationError: Its log or a file of it is damaged.
         """
-        dataset = self.dataset(model, table, version)
-        if dataset is None:
+        found = self.scan(model, table, version, rows=rows)
+        if found is None:
             raise InsufficientDataError(f"{model}: the lake has no table {table!r} yet; materialize what writes it")
-        frame: pd.DataFrame = dataset.to_table(filter=rows).to_pandas()
+        frame: pd.DataFrame = found.to_pandas()
         return frame
 
     def append(self, model: str, table: TableName, rows: "pa.Table") -> int:
@@ -137,6 +168,11 @@ def content_hash(frame: "pd.DataFrame") -> str:
     digest = hashlib.sha256(rows.tobytes())
     digest.update(repr([(name, kind.kind) for name, kind in ordered.dtypes.items()]).encode())
     return digest.hexdigest()[:16]
+
+
+def _damaged(path: Path, error: Exception) -> OperationError:
+    why = str(error).partition("\n")[0]
+    return OperationError(f"the table {path} can not be read ({why}); restore it from a backup, or move it away")
 
 
 def _extreme(table: "DeltaTable", column: str, pick: Callable[[Iterable[datetime]], datetime]) -> datetime | None:

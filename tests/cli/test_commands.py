@@ -1,5 +1,6 @@
 """A user's mistake gets one line that names the thing and the mend, an exit code that is not 0, and no traceback."""
 
+import errno
 import json
 import os
 import socket
@@ -8,6 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from mlops_assets.cli import main, platform
+from mlops_assets.errors import OperationError
+from mlops_assets.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -61,12 +66,26 @@ def test_a_server_that_is_not_up_is_named_with_the_mend(tmp_path):
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
     result = mlops("feedback", "flight_delay", "x=late", home=tmp_path, MLOPS_SERVER=address)
-    assert_one_line(result, address)
+    assert_one_line(result, address, "mlops up", "MLOPS_SERVER")
 
 
 def test_dagster_that_is_not_up_is_named_with_the_mend(tmp_path):
     result = mlops("pause", "flight_delay", home=tmp_path, MLOPS_DAGSTER_URL="http://127.0.0.1:9")
-    assert_one_line(result, "127.0.0.1:9", "make dev")
+    assert_one_line(result, "127.0.0.1:9", "mlops up", "MLOPS_DAGSTER_URL")
+
+
+IMPOSSIBLE = [
+    ("MLOPS_CLOCK", "sundial", "'wall' or 'event'"),
+    ("MLOPS_SERVER", "nonsense", "host:port"),
+    ("MLOPS_SERVER", "127.0.0.1:99999", "host:port"),
+    ("MLOPS_DAGSTER_URL", "nonsense", "http://"),
+    ("MLOPS_DAGSTER_URL", "http://127.0.0.1:99999", "0-65535"),
+]
+
+
+@pytest.mark.parametrize(("variable", "value", "rule"), IMPOSSIBLE)
+def test_a_setting_that_is_not_possible_is_named_with_the_rule(tmp_path, variable, value, rule):
+    assert_one_line(mlops("doctor", home=tmp_path, **{variable: value}), variable, repr(value), rule)
 
 
 def test_a_port_that_is_taken_is_named_with_the_option_that_changes_it(tmp_path):
@@ -75,6 +94,28 @@ def test_a_port_that_is_taken_is_named_with_the_option_that_changes_it(tmp_path)
         taken.listen()
         port = str(taken.getsockname()[1])
         assert_one_line(mlops("up", "--dagster-port", port, home=tmp_path / "home"), port, "--dagster-port")
+
+
+def test_a_port_that_is_asked_for_twice_is_named_with_both_options(tmp_path):
+    result = mlops("up", "--port", "39301", "--dagster-port", "39301", home=tmp_path / "home")
+    assert_one_line(result, "39301", "--port", "--dagster-port")
+
+
+def test_a_port_that_does_not_exist_is_named_with_those_that_do(tmp_path):
+    result = mlops("up", "--dagster-port", "99999", home=tmp_path)
+    assert_one_line(result, "--dagster-port", "99999", "1<=x<=65535", "mlops up --help")
+    assert result.returncode == 2
+
+
+def test_a_spec_that_is_not_there_is_named_before_anything_starts(tmp_path):
+    assert_one_line(mlops("up", home=tmp_path / "home", MLOPS_MODELS="nope.nope"), "nope.nope", "MLOPS_MODELS")
+    assert not (tmp_path / "home").exists()
+
+
+def test_a_disk_without_room_is_named_before_anything_starts(tmp_path, monkeypatch):
+    monkeypatch.setattr(platform, "ROOM_BYTES", 2**70)
+    with pytest.raises(OperationError, match=f"{tmp_path} has .* left, .* MLOPS_HOME"):
+        platform.prepare_home(Settings(home=tmp_path))
 
 
 def test_a_home_that_is_somebody_elses_is_left_alone(tmp_path):
@@ -92,6 +133,42 @@ def test_a_home_of_another_release_is_refused(tmp_path):
 def test_a_home_without_permission_is_named(tmp_path):
     tmp_path.chmod(0o500)
     assert_one_line(mlops("up", home=tmp_path / "home"), str(tmp_path), "MLOPS_HOME")
+
+
+def test_a_file_without_rows_is_named_with_what_is_expected(tmp_path):
+    assert_one_line(mlops("predict", "flight_delay", "-", home=tmp_path), "holds no rows", "CSV", "JSON object a line")
+
+
+def test_a_damaged_table_of_the_lake_is_named(tmp_path):
+    log = tmp_path / "lake" / "flight_delay" / "drift_metrics" / "_delta_log"
+    log.mkdir(parents=True)
+    (log / "00000000000000000000.json").write_text("nonsense")
+    assert_one_line(mlops("status", home=tmp_path), str(log.parent), "restore it from a backup")
+
+
+def test_a_disk_that_is_full_on_the_way_is_named_with_the_mend(monkeypatch, capsys):
+    def fill(**_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/home/of/mine/x.html")
+
+    monkeypatch.setattr(main.interruption, "listen", lambda: None)
+    monkeypatch.setattr("mlops_assets.cli.commands.commands", fill)
+    with pytest.raises(SystemExit, match="1"):
+        main.main()
+    assert capsys.readouterr().err == (
+        "mlops: /home/of/mine/x.html: No space left on device; "
+        "free some space on that disk, or let MLOPS_HOME name a folder elsewhere\n"
+    )
+
+
+def test_a_fault_of_our_own_takes_one_line_and_debug_shows_where_it_is(tmp_path):
+    (tmp_path / "faulty.py").write_text(
+        "from dataclasses import replace\n"
+        "from mlops_assets.models import breast_cancer\n"
+        "spec = replace(breast_cancer.spec, name='faulty', traffic=lambda: 1 / 0)\n"
+    )
+    variables = {"home": tmp_path / "home", "MLOPS_MODELS": "faulty", "PYTHONPATH": str(tmp_path)}
+    assert_one_line(mlops("backtest", "faulty", **variables), "ZeroDivisionError", "mlops --debug")
+    assert "faulty.py" in mlops("--debug", "backtest", "faulty", **variables).stderr
 
 
 def test_a_cell_that_is_not_a_number_is_named_with_its_line(tmp_path):

@@ -1,4 +1,4 @@
-"""Real processes killed at bad moments: the next run goes on by itself."""
+"""Real processes killed at bad moments: the next run goes on by itself. And commands typed to what runs."""
 
 import os
 import signal
@@ -15,6 +15,7 @@ from mlops_assets.replay.orchestration import Orchestration
 from mlops_assets.settings import Settings
 from serving.client import Client
 from serving.formats.release import ReleaseStore
+from tests.cli.test_commands import assert_one_line, mlops
 from tests.end_to_end.wine_cultivar import spec
 
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(600)]
@@ -25,7 +26,7 @@ class Platform:
     """The whole platform over a temporary home, and what tests ask of it."""
 
     def __init__(self, processes, where, ports):
-        self.processes, self.where = processes, where
+        self.processes, self.where, self.ports = processes, where, ports
         self.dagster = Orchestration(f"http://127.0.0.1:{ports.dagster}")
         self.client = Client(f"127.0.0.1:{ports.server}")
         self.store, self.lake = ReleaseStore(where.release_store), Lake(where.lake)
@@ -37,6 +38,16 @@ class Platform:
                 return
             time.sleep(0.01)
         pytest.fail(f"{what} did not come within {seconds:.0f} s")
+
+    def mlops(self, *arguments):
+        """Type a command, as beside `mlops up`."""
+        return mlops(
+            *arguments,
+            home=self.where.root,
+            MLOPS_SERVER=f"127.0.0.1:{self.ports.server}",
+            MLOPS_DAGSTER_URL=f"http://127.0.0.1:{self.ports.dagster}",
+            MLOPS_CLOCK=self.where.clock,
+        )
 
     def projected(self):
         return projected_generation(self.lake, MODEL)
@@ -99,16 +110,33 @@ def test_a_daemon_killed_in_the_middle_of_a_tick_goes_on_when_it_is_started_agai
 def test_a_second_retraining_is_answered_with_the_first_ones_id(platform):
     job = f"{MODEL}_retrain"
     platform.wait_for("the end of earlier runs", lambda: not any(run.active for run in platform.dagster.runs(job)))
-    first = platform.client.trigger_retraining(MODEL, reason="one", actor="test")
+    first = platform.mlops("retrain", MODEL, "--reason", "one")
     again = platform.client.trigger_retraining(MODEL, reason="two", actor="test")
-    assert not first.already_running
-    assert (again.dagster_run_id, again.already_running) == (first.dagster_run_id, True)
+    assert first.stdout.startswith(f"{MODEL}: retraining {again.dagster_run_id} launched: http://")
+    assert again.already_running
     platform.wait_for("the end of the run", lambda: not any(run.active for run in platform.dagster.runs(job)))
     assert {run.tags["mlops/reason"] for run in platform.dagster.runs(job)} >= {"one"}
 
 
 def test_automation_can_be_paused_and_resumed(platform):
-    platform.dagster.set_sensor(f"{MODEL}_drift_sensor", running=False)
-    assert platform.dagster.sensor_status(f"{MODEL}_drift_sensor") == "STOPPED"
-    platform.dagster.set_sensor(f"{MODEL}_drift_sensor", running=True)
-    assert platform.dagster.sensor_status(f"{MODEL}_drift_sensor") == "RUNNING"
+    def statuses():
+        sensors = ("monitoring_windows", "drift", "accuracy")
+        return {platform.dagster.sensor_status(f"{MODEL}_{sensor}_sensor") for sensor in sensors}
+
+    paused = platform.mlops("pause", MODEL)
+    assert (paused.returncode, statuses()) == (0, {"STOPPED"}), paused.stderr
+    resumed = platform.mlops("resume", MODEL)
+    assert (resumed.returncode, statuses()) == (0, {"RUNNING"}), resumed.stderr
+    assert resumed.stdout == f"{MODEL}: automation is running\n"
+
+
+def test_a_model_that_dagster_was_not_started_with_is_not_switched(platform, monkeypatch):
+    monkeypatch.setenv("MLOPS_MODELS", "tests.end_to_end.wine_cultivar,tests.cli.toy_spec")
+    for command in ("pause", "resume"):
+        assert_one_line(platform.mlops(command, "toy"), "toy_monitoring_windows_sensor", "MLOPS_MODELS")
+    assert_one_line(platform.mlops("retrain", "toy"), "toy_retrain", "MLOPS_MODELS")
+
+
+def test_doctor_finds_dagster_sound(platform):
+    found = platform.mlops("doctor").stdout.splitlines()
+    assert {"ok   its daemon is alive", "ok   it has loaded the code of every model"} <= set(found)

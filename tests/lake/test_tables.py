@@ -3,7 +3,7 @@ import pyarrow as pa
 import pytest
 
 from mlops_assets.core.windows import Window
-from mlops_assets.errors import InsufficientDataError
+from mlops_assets.errors import InsufficientDataError, OperationError
 from mlops_assets.lake.metrics import history_of, latest_summaries, store_report
 from mlops_assets.lake.tables import content_hash
 from tests.conftest import ANCHOR, DAY
@@ -47,3 +47,12 @@ def test_of_several_reports_on_a_window_the_newest_counts(lake):
     assert [(row["window_start"], row["verdict"]) for row in summaries] == [(ANCHOR, "clean"), (ANCHOR + DAY, "clean")]
     assert history_of(lake, "tiny", "drift_metrics", "psi")["size"].tolist() == [0.3, 0.2]
     assert latest_summaries(lake, "other", "drift_metrics") == []
+
+
+@pytest.mark.parametrize("damaged", ["*.parquet", "_delta_log/*.json"])
+def test_a_damaged_table_is_named_with_the_mend(lake, damaged):
+    report(lake, Window(ANCHOR, ANCHOR + DAY), 0.1, verdict="clean")
+    (file,) = lake.path("tiny", "drift_metrics").glob(damaged)
+    file.write_bytes(b"nonsense")
+    with pytest.raises(OperationError, match="^the table .*/tiny/drift_metrics can not be read .*; restore it"):
+        latest_summaries(lake, "tiny", "drift_metrics")

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
 
+from mlops_assets.errors import OperationError
 from mlops_assets.lake.tables import Lake
 from mlops_assets.lake.upkeep import keep_up
 from serving.journal.append import Journal
@@ -60,7 +61,7 @@ def test_after_the_horizon_only_pinned_versions_and_the_newest_stay(lake):
     assert done.bytes_after < done.bytes_before
     assert lake.read("tiny", "reference", 0)["x"].tolist() == [0, 1, 2]
     assert lake.read("tiny", "reference")["x"].tolist() == [20, 21, 22]
-    with pytest.raises(OSError, match="parquet"):
+    with pytest.raises(OperationError, match="parquet"):
         lake.read("tiny", "reference", 1)
 
 
