@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from mlops_assets.assets.attributes import CODE_VERSION, asset_attributes
+from mlops_assets.assets.attributes import asset_attributes
+from mlops_assets.assets.code_version import code_version
 from mlops_assets.assets.snapshots import ReferenceData
 from mlops_assets.errors import ConversionError, DataError
 from mlops_assets.resources.lake import LakeResource
@@ -179,7 +180,7 @@ def register_candidate(
             created_at=datetime.now(UTC).isoformat(),
             tuned_until=candidate.tuned_until.isoformat(),
             data_version=reference.content,
-            code_version=CODE_VERSION,
+            code_version=code_version(spec),
             mlflow_run_id=run_id,
             dagster_run_id=context.run.run_id,
             algorithm=candidate.search.algorithm,
