@@ -51,18 +51,14 @@ def _log_trials(mlflow: Any, candidate: "FittedCandidate") -> None:
 
 
 def _log_pictures(mlflow: Any, spec: ModelSpec, candidate: "FittedCandidate") -> None:
-    import numpy as np
-
+    from mlops_assets.assets.evaluation_pictures import confusion_matrix
     from mlops_assets.core.schema import binary_labels
     from mlops_assets.reports import figures
 
     truth = binary_labels(candidate.split.holdout[spec.label.name], spec.label.positive)
-    answered = (candidate.holdout_scores >= spec.label.threshold).astype(int)
-    matrix = np.zeros((2, 2), dtype=int)
-    np.add.at(matrix, (truth, answered), 1)
     names = sorted(candidate.importances, key=lambda name: -candidate.importances[name])
     pictures = {
-        "confusion_matrix.png": figures.confusion_matrix(matrix, [spec.label.negative, spec.label.positive]),
+        "confusion_matrix.png": confusion_matrix(spec, truth, candidate.holdout_scores),
         "roc_and_pr_curves.png": figures.roc_and_pr_curves(truth, {"candidate": candidate.holdout_scores}),
         "importances.png": figures.importances(names, [candidate.importances[name] for name in names]),
     }
