@@ -127,8 +127,13 @@ def build_release_assets(spec: ModelSpec) -> list[dg.AssetsDefinition]:
         The chain is the truth; a sensor runs this again wherever a copy is behind.
         """
         n_rows = project_releases(spec, lake.tables, registry, releases.store)
-        generation = releases.store.latest_generation(spec.name)
-        return dg.MaterializeResult(metadata={"generation": generation, "new_rows": n_rows})
+        return dg.MaterializeResult(
+            metadata={
+                "generation": releases.store.latest_generation(spec.name),
+                "new_rows": n_rows,
+                "mlflow_model": dg.MetadataValue.url(registry.model_page(spec.name)),
+            }
+        )
 
     return [model_evaluation, production_model, release_projections]
 
