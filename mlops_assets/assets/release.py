@@ -7,6 +7,7 @@ from typing import Any
 import dagster as dg
 
 from mlops_assets.assets.attributes import asset_attributes
+from mlops_assets.assets.columns import lake_columns, model_columns
 from mlops_assets.assets.evaluation import ModelEvaluation, evaluate_candidate, score_holdout
 from mlops_assets.assets.importances import importance_metadata
 from mlops_assets.assets.training import TrainedModel
@@ -17,6 +18,7 @@ from mlops_assets.resources.model_registry import ModelRegistry
 from mlops_assets.resources.release_store import ReleaseStoreResource
 from mlops_assets.spec import ModelSpec
 from serving.errors import ReleaseConflictError, SettingsError
+from serving.formats.bundle import open_bundle
 from serving.formats.release import Release, ReleaseStore, Routing
 
 
@@ -65,6 +67,8 @@ def build_release_assets(spec: ModelSpec) -> list[dg.AssetsDefinition]:
                 **gate_metadata(evaluation.evidence),
                 **holdout_pictures(spec, holdout),
                 **importance_metadata(evaluation.importances),
+                "dagster/row_count": len(holdout.rows),
+                **model_columns(spec, spec.contract),
             },
         )
 
@@ -99,6 +103,7 @@ def build_release_assets(spec: ModelSpec) -> list[dg.AssetsDefinition]:
             "trigger": release.trigger,
             "candidate_version": trained_model.version,
             **gate_metadata(release.evidence),
+            "dagster/row_count": release.evidence["n_rows"],
         }
         if production is None:
             raise dg.Failure(
@@ -106,10 +111,16 @@ def build_release_assets(spec: ModelSpec) -> list[dg.AssetsDefinition]:
                 metadata=metadata,
                 allow_retries=False,
             )
+        contract = open_bundle(releases.store.bundles, production.bundle).contract
         return dg.MaterializeResult(
             value=ProductionModel(production.version, production.bundle, release.generation, release.action),
             data_version=dg.DataVersion(production.bundle[:16]),
-            metadata={**metadata, "production_version": production.version, "bundle": production.bundle},
+            metadata={
+                **metadata,
+                "production_version": production.version,
+                "bundle": production.bundle,
+                **model_columns(spec, contract),
+            },
         )
 
     @dg.asset(
@@ -132,6 +143,8 @@ def build_release_assets(spec: ModelSpec) -> list[dg.AssetsDefinition]:
                 "generation": releases.store.latest_generation(spec.name),
                 "new_rows": n_rows,
                 "mlflow_model": dg.MetadataValue.url(registry.model_page(spec.name)),
+                "dagster/row_count": projected_generation(lake.tables, spec.name),
+                **lake_columns(lake.tables, spec.name, "releases"),
             }
         )
 

@@ -13,6 +13,7 @@ import dagster as dg
 
 from mlops_assets.assets.attributes import asset_attributes
 from mlops_assets.assets.code_version import code_version
+from mlops_assets.assets.columns import model_columns
 from mlops_assets.assets.snapshots import ReferenceData
 from mlops_assets.errors import ConversionError, DataError
 from mlops_assets.resources.lake import LakeResource
@@ -244,6 +245,8 @@ def training_metadata(
         "code_version": code_version(spec),
         "search_stopped_by": candidate.search.stopped_by,
         **{f"holdout_{name}": value for name, value in candidate.metrics.items()},
+        "dagster/row_count": len(candidate.split.train) + len(candidate.split.validation),
+        **model_columns(spec, spec.contract),
         "trials": dg.MetadataValue.table(records=trials),
         "permutation_importances": dg.MetadataValue.md(as_markdown_image(picture, "permutation importances")),
     }
