@@ -69,7 +69,12 @@ def build_resources(where: Settings) -> dict[str, Any]:
         ),
         "backtests": BacktestStore(root=str(where.backtests)),
         "reports": ReportFolder(root=str(where.reports)),
-        "registry": ModelRegistry(tracking_uri=where.tracking_uri, artifacts=str(where.artifacts)),
+        "registry": ModelRegistry(
+            tracking_uri=where.tracking_uri,
+            artifacts=str(where.artifacts),
+            pages=where.mlflow_pages,
+            dagster_url=where.dagster_url.rstrip("/"),
+        ),
         "io_manager": dg.FilesystemIOManager(base_dir=str(where.root / "assets")),
     }
 

@@ -41,6 +41,9 @@ class Settings(BaseSettings):
     client_key: Path | None = Field(None, description="Its private key (PEM).")
     dagster_url: str = Field("http://127.0.0.1:3000", description="Address of Dagster's webserver.")
     mlflow_url: str = Field("", description="Tracking server; empty: the sqlite file in the home.")
+    mlflow_pages_url: str = Field(
+        "", description="Address of MLflow's pages, for links; empty: the tracking server, else where `mlops up` is."
+    )
     signing_key: Path | None = Field(
         None,
         description="Private key (Ed25519, PEM) that signs promotions; unset: the home's, made at first use.",
@@ -96,6 +99,12 @@ class Settings(BaseSettings):
     def tracking_uri(self) -> str:
         """What MLflow connects to."""
         return self.mlflow_url or f"sqlite:///{self.root / 'mlflow' / 'mlflow.db'}"
+
+    @property
+    def mlflow_pages(self) -> str:
+        """Where people look at MLflow."""
+        served = self.mlflow_url if self.mlflow_url.startswith("http") else "http://127.0.0.1:5000"
+        return (self.mlflow_pages_url or served).rstrip("/")
 
     @property
     def artifacts(self) -> Path:

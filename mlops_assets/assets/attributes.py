@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from mlops_assets.assets.code_version import code_version
 from mlops_assets.spec import ModelSpec
 
 if TYPE_CHECKING:
@@ -11,8 +12,6 @@ if TYPE_CHECKING:
 
     from mlops_assets.core.drift import WindowDrift
     from mlops_assets.core.feature_drift import FeatureDrift
-
-CODE_VERSION = "1"
 
 
 def asset_attributes(spec: ModelSpec, group: str, *, kinds: set[str]) -> dict[str, Any]:
@@ -23,7 +22,7 @@ def asset_attributes(spec: ModelSpec, group: str, *, kinds: set[str]) -> dict[st
         "owners": list(spec.owners),
         "tags": {"mlops/model": spec.name, **spec.tags},
         "kinds": kinds,
-        "code_version": CODE_VERSION,
+        "code_version": code_version(spec),
     }
 
 

@@ -6,6 +6,7 @@ import dagster as dg
 from pydantic import Field
 
 from mlops_assets.assets.attributes import asset_attributes
+from mlops_assets.assets.columns import record_columns
 from mlops_assets.core.backtest import DEFAULT_POLICIES
 from mlops_assets.errors import DataError, MlopsError
 from mlops_assets.resources.backtest_store import BacktestStore
@@ -60,13 +61,16 @@ def build_backtest_assets(spec: ModelSpec) -> list[dg.AssetsDefinition]:
             )
         except MlopsError as error:
             raise dg.Failure(str(error), allow_retries=not isinstance(error, DataError)) from None
+        records = [_record(policy) for policy in document["policies"]]
         page, picture = write_backtest_report(spec, reports.of(spec.name), document)
         return dg.MaterializeResult(
             value=document,
             metadata={
                 "recommended": document["recommended"]["policy"],
                 "reason": document["recommended"]["reason"],
-                "policies": dg.MetadataValue.table(records=[_record(policy) for policy in document["policies"]]),
+                "policies": dg.MetadataValue.table(records=records),
+                "dagster/row_count": document["history"]["n_rows"],
+                **record_columns(records),
                 "picture": dg.MetadataValue.md(as_markdown_image(picture, "policies over time")),
                 "report": dg.MetadataValue.path(str(page)),
             },

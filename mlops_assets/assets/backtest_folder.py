@@ -9,13 +9,14 @@ Every file is written beside its place and renamed.
 
 import hashlib
 import json
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from importlib.metadata import version as library_version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import mlops_assets.core
+from mlops_assets.assets.code_version import declared, source_digest
 from mlops_assets.core.backtest import BacktestPolicy, History
 from mlops_assets.core.training import Recipe
 from mlops_assets.core.windows import Window
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 LIBRARIES = ("scikit-learn", "numpy", "scipy", "pandas", "optuna")
-_NOT_COMPUTED_WITH = {"source", "traffic", "description", "owners", "tags", "remarks"}
 
 
 @dataclass(frozen=True)
@@ -38,14 +38,13 @@ class BacktestFolder:
     @classmethod
     def of(cls, root: Path, history: History, *, search: bool) -> "BacktestFolder":
         """Return the folder of what data, spec, options, code and libraries determine, with the history in it."""
-        declared = {f.name: repr(getattr(history.spec, f.name)) for f in fields(history.spec)}
         content = {
-            "spec": {name: value for name, value in declared.items() if name not in _NOT_COMPUTED_WITH},
+            "spec": declared(history.spec),
             "source": content_hash(history.source),
             "rows": content_hash(history.rows),
             "windows": [window.key for window in history.windows],
             "search": search,
-            "code": _code_digest(),
+            "code": source_digest(Path(mlops_assets.core.__path__[0])),
             "libraries": {name: library_version(name) for name in LIBRARIES},
         }
         digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
@@ -103,20 +102,11 @@ class BacktestFolder:
 
 def portable(spec: ModelSpec) -> ModelSpec:
     """Return the spec without its functions, which need not be picklable."""
-    return replace(spec, source=_no_source, traffic=None)
+    return replace(spec, source=_no_source, traffic=None, source_version=None)
 
 
 def _no_source() -> "pd.DataFrame":
     raise NotImplementedError("a backtest's process reads its history from its folder")
-
-
-def _code_digest() -> str:
-    """Return a digest of the core's source: another decision is another backtest."""
-    folder = Path(mlops_assets.core.__path__[0])
-    digest = hashlib.sha256()
-    for path in sorted(folder.rglob("*.py")):
-        digest.update(path.relative_to(folder).as_posix().encode() + path.read_bytes())
-    return digest.hexdigest()
 
 
 def _read_json(path: Path) -> dict[str, Any] | None:

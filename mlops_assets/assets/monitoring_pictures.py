@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from mlops_assets.assets.attributes import feature_table
+from mlops_assets.assets.columns import lake_columns
 from mlops_assets.core.bins import Bins, category_bins, number_bins
 from mlops_assets.core.profile import LABEL, SCORE, CategoryProfile, Counts, Profile
 from mlops_assets.core.windows import Window
@@ -62,6 +63,7 @@ def drift_metadata(
         "verdict": report.verdict,
         "reason": html.drift_in_words(drift, spec.drift, minimum_rows=spec.windows.minimum_rows),
         "dagster/row_count": report.n_rows,
+        **lake_columns(lake, spec.name, "drift_metrics"),
         "drifted_features": ", ".join(report.drifted_features) or "none",
         "n_drifted_features": len(report.drifted_features),
         "model_version": report.model_version,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from mlops_assets.assets.columns import lake_columns
 from mlops_assets.assets.performance_records import judge
 from mlops_assets.lake.metrics import latest_summaries
 from mlops_assets.lake.tables import Lake
@@ -66,6 +67,7 @@ def performance_metadata(
     return {
         **measured.values,
         "dagster/row_count": report.n_rows,
+        **lake_columns(lake, spec.name, "performance_metrics"),
         "labels": measured.arrival.n_labels,
         **{name: value for name, value in _arrival(measured).items() if value is not None},
         "verdict": verdict,

@@ -2,12 +2,14 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import dagster as dg
 
 from mlops_assets.assets.attributes import asset_attributes
-from mlops_assets.assets.importances import compare_importances, importance_metadata
+from mlops_assets.assets.columns import lake_columns, model_columns
+from mlops_assets.assets.evaluation import ModelEvaluation, evaluate_candidate, score_holdout
+from mlops_assets.assets.importances import importance_metadata
 from mlops_assets.assets.training import TrainedModel
 from mlops_assets.errors import DataError, MlopsError, SupersededError
 from mlops_assets.lake.tables import Lake
@@ -17,25 +19,7 @@ from mlops_assets.resources.release_store import ReleaseStoreResource
 from mlops_assets.spec import ModelSpec
 from serving.errors import ReleaseConflictError, SettingsError
 from serving.formats.bundle import open_bundle
-from serving.formats.release import Deployed, Release, ReleaseStore, Routing
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from mlops_assets.core.importances import ImportanceDrift
-    from serving.formats.contract import Numbers
-
-
-@dataclass(frozen=True)
-class ModelEvaluation:
-    """The gate's decision about one candidate against one generation of the release chain."""
-
-    candidate: Deployed
-    against_generation: int
-    verdict: str
-    reason: str
-    evidence: dict[str, Any]
-    importances: "ImportanceDrift | None" = None
+from serving.formats.release import Release, ReleaseStore, Routing
 
 
 @dataclass(frozen=True)
@@ -66,8 +50,11 @@ def build_release_assets(spec: ModelSpec) -> list[dg.AssetsDefinition]:
         The hold-out is the newest part of the snapshot, and later than every row that either model was fitted or
         tuned on. How differently the two rank the features there is shown and decides nothing.
         """
+        from mlops_assets.assets.evaluation_pictures import gate_metadata, holdout_pictures
+
         try:
-            evaluation = evaluate_candidate(spec, lake.tables, releases.store, trained_model)
+            holdout = score_holdout(spec, lake.tables, releases.store, trained_model)
+            evaluation = evaluate_candidate(spec, releases.store, trained_model, holdout)
         except DataError as error:
             raise dg.Failure(str(error), allow_retries=False) from None
         return dg.MaterializeResult(
@@ -75,10 +62,13 @@ def build_release_assets(spec: ModelSpec) -> list[dg.AssetsDefinition]:
             metadata={
                 "verdict": evaluation.verdict,
                 "reason": evaluation.reason,
-                "evidence": dg.MetadataValue.json(evaluation.evidence),
                 "challenger_version": trained_model.version,
                 "champion_generation": evaluation.against_generation,
+                **gate_metadata(evaluation.evidence),
+                **holdout_pictures(spec, holdout),
                 **importance_metadata(evaluation.importances),
+                "dagster/row_count": len(holdout.rows),
+                **model_columns(spec, spec.contract),
             },
         )
 
@@ -97,6 +87,8 @@ def build_release_assets(spec: ModelSpec) -> list[dg.AssetsDefinition]:
         A refusal is an entry too, with its numbers; it changes no routing. Deciding twice about one candidate is
         harmless.
         """
+        from mlops_assets.assets.evaluation_pictures import gate_metadata
+
         try:
             release = decide(
                 spec, releases.store, trained_model, model_evaluation, tags=context.run.tags, run_id=context.run.run_id
@@ -110,7 +102,8 @@ def build_release_assets(spec: ModelSpec) -> list[dg.AssetsDefinition]:
             "generation": release.generation,
             "trigger": release.trigger,
             "candidate_version": trained_model.version,
-            "evidence": dg.MetadataValue.json(release.evidence),
+            **gate_metadata(release.evidence),
+            "dagster/row_count": release.evidence["n_rows"],
         }
         if production is None:
             raise dg.Failure(
@@ -118,10 +111,16 @@ def build_release_assets(spec: ModelSpec) -> list[dg.AssetsDefinition]:
                 metadata=metadata,
                 allow_retries=False,
             )
+        contract = open_bundle(releases.store.bundles, production.bundle).contract
         return dg.MaterializeResult(
             value=ProductionModel(production.version, production.bundle, release.generation, release.action),
             data_version=dg.DataVersion(production.bundle[:16]),
-            metadata={**metadata, "production_version": production.version, "bundle": production.bundle},
+            metadata={
+                **metadata,
+                "production_version": production.version,
+                "bundle": production.bundle,
+                **model_columns(spec, contract),
+            },
         )
 
     @dg.asset(
@@ -139,52 +138,17 @@ def build_release_assets(spec: ModelSpec) -> list[dg.AssetsDefinition]:
         The chain is the truth; a sensor runs this again wherever a copy is behind.
         """
         n_rows = project_releases(spec, lake.tables, registry, releases.store)
-        generation = releases.store.latest_generation(spec.name)
-        return dg.MaterializeResult(metadata={"generation": generation, "new_rows": n_rows})
+        return dg.MaterializeResult(
+            metadata={
+                "generation": releases.store.latest_generation(spec.name),
+                "new_rows": n_rows,
+                "mlflow_model": dg.MetadataValue.url(registry.model_page(spec.name)),
+                "dagster/row_count": projected_generation(lake.tables, spec.name),
+                **lake_columns(lake.tables, spec.name, "releases"),
+            }
+        )
 
     return [model_evaluation, production_model, release_projections]
-
-
-def evaluate_candidate(spec: ModelSpec, lake: Lake, store: ReleaseStore, trained: TrainedModel) -> ModelEvaluation:
-    """Score champion and challenger on rows that neither has seen, and decide."""
-    from mlops_assets.core.promotion import decide_promotion
-    from mlops_assets.core.schema import binary_labels
-    from mlops_assets.core.snapshots import untouched_holdout
-
-    latest = store.latest(spec.name)
-    champion = latest.routing.production if latest else None
-    snapshot = lake.read(spec.name, "reference", trained.reference.version)
-    tuned_until = [trained.tuned_until]
-    if champion is not None:
-        tuned_until.append(datetime.fromisoformat(open_bundle(store.bundles, champion.bundle).manifest.tuned_until))
-    holdout, prior = untouched_holdout(spec, snapshot, end=trained.reference.end, tuned_until=tuned_until)
-    decision = decide_promotion(
-        challenger=_scores(store, trained.bundle, holdout),
-        champion=None if champion is None else _scores(store, champion.bundle, holdout),
-        labels=binary_labels(holdout[spec.label.name], spec.label.positive),
-        policy=spec.gate,
-        prior=prior,
-        threshold=spec.label.threshold,
-        accuracy_floor=spec.accuracy.floor,
-    )
-    evidence = {
-        **decision.evidence,
-        "champion_version": champion.version if champion else None,
-        "challenger_version": trained.version,
-        "holdout_start": None if holdout.empty else holdout["event_time"].min().isoformat(),
-        "holdout_end": trained.reference.end.isoformat(),
-        "data_version": trained.reference.content,
-        "source_version": trained.reference.source_version,
-        "reference_version": trained.reference.version,
-    }
-    return ModelEvaluation(
-        candidate=Deployed(trained.version, trained.bundle),
-        against_generation=latest.generation if latest else 0,
-        verdict=decision.verdict,
-        reason=decision.reason,
-        evidence=evidence,
-        importances=None if champion is None else compare_importances(spec, store, trained.bundle, champion, holdout),
-    )
 
 
 def decide(
@@ -272,11 +236,3 @@ def projected_generation(lake: Lake, model: str) -> int:
     """Return how far the lake's table `releases` has followed the chain; it is written last of all copies."""
     dataset = lake.dataset(model, "releases")
     return 0 if dataset is None else max(dataset.to_table(columns=["generation"])["generation"].to_pylist())
-
-
-def _scores(store: ReleaseStore, digest: str, frame: "pd.DataFrame") -> "Numbers":
-    from mlops_assets.core.schema import frame_matrices
-    from serving.scoring.predictor import Predictor
-
-    bundle = open_bundle(store.bundles, digest)
-    return Predictor.of_bundle(bundle).scores(*frame_matrices(frame, bundle.contract))

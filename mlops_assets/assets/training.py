@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from mlops_assets.assets.attributes import CODE_VERSION, asset_attributes
+from mlops_assets.assets.attributes import asset_attributes
+from mlops_assets.assets.code_version import code_version
+from mlops_assets.assets.columns import model_columns
 from mlops_assets.assets.snapshots import ReferenceData
 from mlops_assets.errors import ConversionError, DataError
 from mlops_assets.resources.lake import LakeResource
@@ -57,6 +59,11 @@ class FittedCandidate:
     calibration: bytes
     tuned_until: datetime
 
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The metrics that the hold-out defines."""
+        return {name: value for name, value in self.holdout.metrics().items() if value is not None}
+
 
 def build_training_assets(spec: ModelSpec) -> list[dg.AssetsDefinition]:
     """Return `trained_model` of one model."""
@@ -87,8 +94,16 @@ def build_training_assets(spec: ModelSpec) -> list[dg.AssetsDefinition]:
         for the gate.
         """
         frame = lake.tables.read(spec.name, "reference", reference_data.version)
+        versions = {
+            "data_version": reference_data.content,
+            "delta_version": str(reference_data.version),
+            "code_version": code_version(spec),
+        }
         try:
-            candidate = fit_candidate(spec, frame, reference_data, context.log.info)
+            with registry.run(context, model=spec.name, tags=versions) as mlflow:
+                candidate = fit_candidate(spec, frame, reference_data, context.log.info)
+                stored = register_candidate(context, spec, reference_data, candidate, mlflow, releases)
+                registry.set_aliases(spec.name, {"staging": stored.version})
         except ConversionError as error:
             yield dg.AssetCheckResult(
                 check_name="bundle_answers_like_the_pipeline", passed=False, metadata={"reason": str(error)}
@@ -96,12 +111,12 @@ def build_training_assets(spec: ModelSpec) -> list[dg.AssetsDefinition]:
             raise dg.Failure(str(error), allow_retries=False) from None
         except DataError as error:
             raise dg.Failure(str(error), allow_retries=False) from None
-        stored, metadata = register_candidate(context, spec, reference_data, candidate, registry, releases)
         yield dg.AssetCheckResult(
             check_name="bundle_answers_like_the_pipeline",
             passed=True,
             metadata={"largest_difference": candidate.parity, "rows": len(frame)},
         )
+        metadata = training_metadata(spec, stored, candidate, registry)
         yield dg.MaterializeResult(value=stored, metadata=metadata, data_version=dg.DataVersion(stored.bundle[:16]))
 
     return [trained_model]
@@ -150,10 +165,10 @@ def register_candidate(
     spec: ModelSpec,
     reference: ReferenceData,
     candidate: FittedCandidate,
-    registry: ModelRegistry,
+    mlflow: Any,
     releases: ReleaseStoreResource,
-) -> tuple[TrainedModel, dict[str, Any]]:
-    """Log the run to MLflow, register the version, and write the bundle that serving will load."""
+) -> TrainedModel:
+    """Log to the open MLflow run, register the version, and write the bundle that serving will load."""
     from mlops_assets.assets.training_log import log_training
     from mlops_assets.core.schema import frame_matrices
     from serving.formats.bundle import (
@@ -166,43 +181,41 @@ def register_candidate(
         write_bundle,
     )
 
-    metrics = {name: value for name, value in candidate.holdout.metrics().items() if value is not None}
-    with registry.run(context, model=spec.name) as mlflow:
-        run_id = mlflow.active_run().info.run_id
-        version = log_training(mlflow, spec, reference, candidate, metrics)
-        numbers, texts = frame_matrices(candidate.split.holdout.head(N_GOLDEN_ROWS), spec.contract)
-        golden = GoldenRows(numbers, texts, candidate.holdout_scores[: len(numbers)])
-        manifest = Manifest(
-            model=spec.name,
-            version=version,
-            contract=spec.contract,
-            created_at=datetime.now(UTC).isoformat(),
-            tuned_until=candidate.tuned_until.isoformat(),
-            data_version=reference.content,
-            code_version=CODE_VERSION,
-            mlflow_run_id=run_id,
-            dagster_run_id=context.run.run_id,
-            algorithm=candidate.search.algorithm,
-            metrics=metrics,
-            lock_sha256=_lock_sha256(),
-            libraries={"python": platform.python_version(), **{name: library_version(name) for name in LIBRARIES}},
-            files={},
-        )
-        contents = {
-            MODEL_FILE: candidate.model_bytes,
-            PROFILE_FILE: candidate.profile,
-            GOLDEN_FILE: golden.to_json(),
-            CALIBRATION_FILE: candidate.calibration,
-        }
-        digest = write_bundle(releases.store.bundles, manifest, contents)
-        mlflow.set_tag("bundle", digest)
-    registry.set_aliases(spec.name, {"staging": version})
-    stored = TrainedModel(version, digest, candidate.search.algorithm, run_id, reference, candidate.tuned_until)
-    return stored, training_metadata(stored, candidate, metrics)
+    run_id = mlflow.active_run().info.run_id
+    version = log_training(mlflow, spec, candidate)
+    numbers, texts = frame_matrices(candidate.split.holdout.head(N_GOLDEN_ROWS), spec.contract)
+    golden = GoldenRows(numbers, texts, candidate.holdout_scores[: len(numbers)])
+    manifest = Manifest(
+        model=spec.name,
+        version=version,
+        contract=spec.contract,
+        created_at=datetime.now(UTC).isoformat(),
+        tuned_until=candidate.tuned_until.isoformat(),
+        data_version=reference.content,
+        code_version=code_version(spec),
+        mlflow_run_id=run_id,
+        dagster_run_id=context.run.run_id,
+        algorithm=candidate.search.algorithm,
+        metrics=candidate.metrics,
+        lock_sha256=_lock_sha256(),
+        libraries={"python": platform.python_version(), **{name: library_version(name) for name in LIBRARIES}},
+        files={},
+    )
+    contents = {
+        MODEL_FILE: candidate.model_bytes,
+        PROFILE_FILE: candidate.profile,
+        GOLDEN_FILE: golden.to_json(),
+        CALIBRATION_FILE: candidate.calibration,
+    }
+    digest = write_bundle(releases.store.bundles, manifest, contents)
+    mlflow.set_tag("bundle", digest)
+    return TrainedModel(version, digest, candidate.search.algorithm, run_id, reference, candidate.tuned_until)
 
 
-def training_metadata(stored: TrainedModel, candidate: FittedCandidate, metrics: dict[str, float]) -> dict[str, Any]:
-    """Return what the UI shows of a trained model: figures, trials, importances."""
+def training_metadata(
+    spec: ModelSpec, stored: TrainedModel, candidate: FittedCandidate, registry: ModelRegistry
+) -> dict[str, Any]:
+    """Return what the UI shows of a trained model: figures, links to MLflow, trials, importances."""
     from mlops_assets.reports.figures import as_markdown_image, importances
 
     names = sorted(candidate.importances, key=lambda name: -candidate.importances[name])
@@ -224,11 +237,16 @@ def training_metadata(stored: TrainedModel, candidate: FittedCandidate, metrics:
         "model_version": stored.version,
         "algorithm": stored.algorithm,
         "bundle": stored.bundle,
+        "mlflow_run": dg.MetadataValue.url(registry.run_page(stored.mlflow_run_id)),
+        "mlflow_version": dg.MetadataValue.url(registry.version_page(spec.name, stored.version)),
         "mlflow_run_id": stored.mlflow_run_id,
         "data_version": stored.reference.content,
         "delta_version": stored.reference.version,
+        "code_version": code_version(spec),
         "search_stopped_by": candidate.search.stopped_by,
-        **{f"holdout_{name}": value for name, value in metrics.items()},
+        **{f"holdout_{name}": value for name, value in candidate.metrics.items()},
+        "dagster/row_count": len(candidate.split.train) + len(candidate.split.validation),
+        **model_columns(spec, spec.contract),
         "trials": dg.MetadataValue.table(records=trials),
         "permutation_importances": dg.MetadataValue.md(as_markdown_image(picture, "permutation importances")),
     }

@@ -8,28 +8,19 @@ from typing import TYPE_CHECKING, Any
 from mlops_assets.spec import ModelSpec
 
 if TYPE_CHECKING:
-    from mlops_assets.assets.snapshots import ReferenceData
     from mlops_assets.assets.training import FittedCandidate
 
 PIP_REQUIREMENTS = ["onnx", "onnxruntime", "numpy"]
 
 
-def log_training(
-    mlflow: Any, spec: ModelSpec, reference: "ReferenceData", candidate: "FittedCandidate", metrics: dict[str, float]
-) -> str:
+def log_training(mlflow: Any, spec: ModelSpec, candidate: "FittedCandidate") -> str:
     """Log one training to the active MLflow run and return the version it is registered as."""
     mlflow.log_params({"algorithm": candidate.search.algorithm, **candidate.search.params})
-    mlflow.set_tags(
-        {
-            "data_version": reference.content,
-            "delta_version": str(reference.version),
-            "search_stopped_by": candidate.search.stopped_by,
-        }
-    )
+    mlflow.set_tag("search_stopped_by", candidate.search.stopped_by)
     mlflow.log_metrics({**candidate.holdout.metrics_with_intervals(), "parity": candidate.parity})
     _log_trials(mlflow, candidate)
     _log_pictures(mlflow, spec, candidate)
-    return _register(mlflow, spec, candidate, metrics)
+    return _register(mlflow, spec, candidate)
 
 
 def _log_trials(mlflow: Any, candidate: "FittedCandidate") -> None:
@@ -51,18 +42,14 @@ def _log_trials(mlflow: Any, candidate: "FittedCandidate") -> None:
 
 
 def _log_pictures(mlflow: Any, spec: ModelSpec, candidate: "FittedCandidate") -> None:
-    import numpy as np
-
+    from mlops_assets.assets.evaluation_pictures import confusion_matrix
     from mlops_assets.core.schema import binary_labels
     from mlops_assets.reports import figures
 
     truth = binary_labels(candidate.split.holdout[spec.label.name], spec.label.positive)
-    answered = (candidate.holdout_scores >= spec.label.threshold).astype(int)
-    matrix = np.zeros((2, 2), dtype=int)
-    np.add.at(matrix, (truth, answered), 1)
     names = sorted(candidate.importances, key=lambda name: -candidate.importances[name])
     pictures = {
-        "confusion_matrix.png": figures.confusion_matrix(matrix, [spec.label.negative, spec.label.positive]),
+        "confusion_matrix.png": confusion_matrix(spec, truth, candidate.holdout_scores),
         "roc_and_pr_curves.png": figures.roc_and_pr_curves(truth, {"candidate": candidate.holdout_scores}),
         "importances.png": figures.importances(names, [candidate.importances[name] for name in names]),
     }
@@ -72,7 +59,7 @@ def _log_pictures(mlflow: Any, spec: ModelSpec, candidate: "FittedCandidate") ->
         mlflow.log_artifacts(folder, "pictures")
 
 
-def _register(mlflow: Any, spec: ModelSpec, candidate: "FittedCandidate", metrics: dict[str, float]) -> str:
+def _register(mlflow: Any, spec: ModelSpec, candidate: "FittedCandidate") -> str:
     import mlflow.onnx as mlflow_onnx
     import onnx
 
@@ -81,6 +68,6 @@ def _register(mlflow: Any, spec: ModelSpec, candidate: "FittedCandidate", metric
         name="model",
         registered_model_name=spec.name,
         pip_requirements=PIP_REQUIREMENTS,
-        metadata={"algorithm": candidate.search.algorithm, **metrics},
+        metadata={"algorithm": candidate.search.algorithm, **candidate.metrics},
     )
     return str(info.registered_model_version)

@@ -3,6 +3,7 @@
 import dagster as dg
 
 from mlops_assets.assets.attributes import asset_attributes
+from mlops_assets.assets.columns import record_columns
 from mlops_assets.lake.tables import TABLES, Lake
 from mlops_assets.lake.upkeep import TableUpkeep, keep_up
 from mlops_assets.resources.lake import LakeResource
@@ -32,6 +33,8 @@ def build_upkeep_assets(spec: ModelSpec) -> list[dg.AssetsDefinition]:
                 "bytes_before": sum(one.bytes_before for one in done),
                 "bytes_after": sum(one.bytes_after for one in done),
                 "removed_files": sum(one.removed_files for one in done),
+                "dagster/row_count": len(records),
+                **record_columns(records),
                 "tables": dg.MetadataValue.table(records) if records else dg.MetadataValue.text("no tables yet"),
             }
         )

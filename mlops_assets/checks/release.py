@@ -4,7 +4,8 @@ import time
 
 import dagster as dg
 
-from mlops_assets.assets.release import ModelEvaluation, ProductionModel
+from mlops_assets.assets.evaluation import ModelEvaluation
+from mlops_assets.assets.release import ProductionModel
 from mlops_assets.settings import settings
 from mlops_assets.spec import ModelSpec
 
@@ -17,10 +18,12 @@ def build_release_checks(spec: ModelSpec) -> list[dg.AssetChecksDefinition]:
     @dg.asset_check(asset=dg.AssetKey([spec.name, "model_evaluation"]))
     def challenger_beats_champion(model_evaluation: ModelEvaluation) -> dg.AssetCheckResult:
         """Warns, never blocks: the refusal itself is recorded by `production_model`."""
+        from mlops_assets.assets.evaluation_pictures import gate_metadata
+
         return dg.AssetCheckResult(
             passed=model_evaluation.verdict == "promote",
             severity=dg.AssetCheckSeverity.WARN,
-            metadata={"reason": model_evaluation.reason, "evidence": dg.MetadataValue.json(model_evaluation.evidence)},
+            metadata={"reason": model_evaluation.reason, **gate_metadata(model_evaluation.evidence)},
         )
 
     @dg.asset_check(asset=dg.AssetKey([spec.name, "production_model"]))

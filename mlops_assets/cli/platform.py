@@ -97,6 +97,7 @@ def start_platform(
         "MLOPS_MODELS": where.models,
         "MLOPS_SERVER": f"127.0.0.1:{ports.server}",
         "MLOPS_DAGSTER_URL": f"http://127.0.0.1:{ports.dagster}",
+        **({"MLOPS_MLFLOW_PAGES_URL": f"http://127.0.0.1:{ports.mlflow}"} if with_mlflow else {}),
         "SERVING_DAGSTER_URL": f"http://127.0.0.1:{ports.dagster}",
         "SERVING_PORT": str(ports.server),
         "SERVING_METRICS_PORT": str(ports.metrics),

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
+from pydantic import Field
 
 if TYPE_CHECKING:
     from dagster_mlflow.resources import MlFlow
@@ -25,24 +26,34 @@ class ModelRegistry(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     tracking_uri: str
     artifacts: str
+    pages: str = Field(description="Address of MLflow's pages, which the links of materializations lead to.")
+    dagster_url: str = Field(description="Address of Dagster's pages, which the links of MLflow's runs lead to.")
 
     @contextlib.contextmanager
-    def run(self, context: dg.AssetExecutionContext, *, model: str) -> Iterator["MlFlow"]:
+    def run(self, context: dg.AssetExecutionContext, *, model: str, tags: dict[str, str]) -> Iterator["MlFlow"]:
         """Open the MLflow run of this Dagster run and close it whatever happens.
 
         dagster-mlflow alone leaves runs open, and lets a second run in one process write into the first.
+
+        Args:
+            context: Of the training.
+            model: Names the experiment.
+            tags: What the training is made from; a run that fails has them too.
         """
         mlflow = self._module()
         self._experiment(mlflow, model)
         active = mlflow.active_run()
         if active is not None and active.data.tags.get("dagster_run_id") != context.run.run_id:
             mlflow.end_run()
-        tags = {
+        run_page = f"{self.dagster_url}/runs/{context.run.run_id}"
+        extra_tags = {
+            **tags,
             "dagster_asset": context.asset_key.to_user_string(),
             "dagster_retry": str(context.retry_number),
             "model": model,
+            "mlflow.note.content": f"Trained by [Dagster run {context.run.run_id[:8]}]({run_page}).",
         }
-        config = {"mlflow_tracking_uri": self.tracking_uri, "experiment_name": model, "extra_tags": tags}
+        config = {"mlflow_tracking_uri": self.tracking_uri, "experiment_name": model, "extra_tags": extra_tags}
         own = SimpleNamespace(
             log=context.log, dagster_run=context.run, run_id=context.run.run_id, resource_config=config
         )
@@ -61,6 +72,19 @@ class ModelRegistry(dg.ConfigurableResource):  # type: ignore[type-arg]
     def client(self) -> Any:
         """Return MLflow's client for this registry."""
         return self._module().tracking.MlflowClient(self.tracking_uri, self.tracking_uri)
+
+    def run_page(self, run_id: str) -> str:
+        """Return the address of a run's page."""
+        experiment = self.client().get_run(run_id).info.experiment_id
+        return f"{self.pages}/#/experiments/{experiment}/runs/{run_id}"
+
+    def model_page(self, model: str) -> str:
+        """Return the address of the page with a model's versions and aliases."""
+        return f"{self.pages}/#/models/{model}"
+
+    def version_page(self, model: str, version: str) -> str:
+        """Return the address of a version's page."""
+        return f"{self.model_page(model)}/versions/{version}"
 
     def set_aliases(self, model: str, aliases: dict[str, str | None]) -> None:
         """Point each alias at a version, or remove it where the version is None; doing so twice is harmless."""

@@ -191,6 +191,8 @@ def test_the_asset_makes_the_report_and_says_what_to_run(tmp_path):
     result = dg.materialize([asset], resources=resources, run_config=config)
     metadata = result.asset_materializations_for_node("tiny__policy_backtest")[0].metadata
     assert metadata["recommended"].value in {"static", "drift"}
+    assert metadata["dagster/row_count"].value == 4 * 300
+    assert {column.name for column in metadata["dagster/column_schema"].schema.columns} >= {"policy", "log_loss"}
     assert (where.reports / "tiny" / "policy-backtest.html").exists()
     assert (where.reports / "tiny" / "policy-backtest.png").stat().st_size > 5000
 

@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 
 import pytest
 
+from mlops_assets.assets.evaluation import evaluate_candidate, score_holdout
 from mlops_assets.assets.importances import compare_importances, importance_metadata
-from mlops_assets.assets.release import decide, evaluate_candidate, project_releases, projected_generation
+from mlops_assets.assets.release import decide, project_releases, projected_generation
 from mlops_assets.assets.snapshots import ReferenceData
 from mlops_assets.assets.training import TrainedModel, fit_candidate
 from mlops_assets.core import training
@@ -60,8 +61,12 @@ def trained(lake, store, end, *, version, seed, shift=0.0, stored_metrics=None):
     return TrainedModel(version, digest, candidate.search.algorithm, "", reference, candidate.tuned_until), candidate
 
 
+def evaluate(lake, store, model, *, spec=SPEC):
+    return evaluate_candidate(spec, store, model, score_holdout(spec, lake, store, model))
+
+
 def promote(lake, store, model):
-    evaluation = evaluate_candidate(SPEC, lake, store, model)
+    evaluation = evaluate(lake, store, model)
     return decide(SPEC, store, model, evaluation, tags={}, run_id="run")
 
 
@@ -86,7 +91,7 @@ def stage(prepared, tmp_path):
 
 def test_the_champion_is_scored_now_on_the_challengers_hold_out_and_not_by_a_stored_number(stage):
     lake, store, challenger, candidate = stage
-    evaluation = evaluate_candidate(SPEC, lake, store, challenger)
+    evaluation = evaluate(lake, store, challenger)
     champion = evaluation.evidence["champion"]
     assert champion["n_rows"] == evaluation.evidence["challenger"]["n_rows"] == len(candidate.split.holdout)
     assert champion["log_loss"] > 0.1
@@ -97,7 +102,7 @@ def test_the_champion_is_scored_now_on_the_challengers_hold_out_and_not_by_a_sto
 
 def test_champion_and_challenger_are_compared_by_the_ranks_of_their_importances(stage):
     lake, store, challenger, _ = stage
-    drift = evaluate_candidate(SPEC, lake, store, challenger).importances
+    drift = evaluate(lake, store, challenger).importances
     assert [(f.name, f.champion_rank, f.challenger_rank) for f in drift.features] == [("size", 1, 1), ("color", 2, 2)]
     assert drift.kendall_tau == 1.0
     shown = importance_metadata(drift)
@@ -142,7 +147,7 @@ def test_no_row_of_the_hold_out_is_seen_by_search_fit_or_importances(monkeypatch
 def test_a_hold_out_that_the_champion_was_tuned_on_is_insufficient_evidence(stage):
     lake, store, _, _ = stage
     same_data, _ = trained(lake, store, ANCHOR - DAY, version="3", seed=6)
-    evaluation = evaluate_candidate(SPEC, lake, store, same_data)
+    evaluation = evaluate(lake, store, same_data)
     assert evaluation.verdict == "refuse"
     assert "insufficient_evidence" in evaluation.reason
 
@@ -151,7 +156,7 @@ def test_a_refusal_is_an_entry_that_changes_no_routing(stage):
     lake, store, challenger, _ = stage
     before = store.latest("tiny")
     strict = replace(SPEC, gate=replace(SPEC.gate, metric="log_loss", margin=10.0, unit="relative"))
-    evaluation = evaluate_candidate(strict, lake, store, challenger)
+    evaluation = evaluate(lake, store, challenger, spec=strict)
     release = decide(strict, store, challenger, evaluation, tags={"mlops/trigger": "drift"}, run_id="r")
     assert (release.action, release.generation, release.trigger) == ("refuse", 2, "drift")
     assert release.routing == before.routing
@@ -161,7 +166,7 @@ def test_a_refusal_is_an_entry_that_changes_no_routing(stage):
 
 def test_deciding_twice_about_one_candidate_adds_one_entry(stage):
     lake, store, challenger, _ = stage
-    evaluation = evaluate_candidate(SPEC, lake, store, challenger)
+    evaluation = evaluate(lake, store, challenger)
     first = decide(SPEC, store, challenger, evaluation, tags={}, run_id="r")
     assert decide(SPEC, store, challenger, evaluation, tags={}, run_id="r") == first
     assert store.latest_generation("tiny") == 2
@@ -171,7 +176,7 @@ def test_deciding_twice_about_one_candidate_adds_one_entry(stage):
 
 def test_an_evaluation_against_an_older_champion_is_refused(stage):
     lake, store, challenger, _ = stage
-    evaluation = evaluate_candidate(SPEC, lake, store, challenger)
+    evaluation = evaluate(lake, store, challenger)
     other, _ = trained(lake, store, ANCHOR + 4 * DAY, version="4", seed=7, shift=3.0)
     promote(lake, store, other)
     with pytest.raises(SupersededError, match="evaluation"):

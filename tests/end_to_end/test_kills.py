@@ -10,6 +10,7 @@ import pytest
 from mlops_assets.assets.release import projected_generation
 from mlops_assets.cli.platform import Ports, start_platform
 from mlops_assets.cli.processes import Processes
+from mlops_assets.definitions import build_resources
 from mlops_assets.lake.tables import Lake
 from mlops_assets.replay.orchestration import Orchestration
 from mlops_assets.settings import Settings
@@ -90,10 +91,7 @@ def test_a_training_killed_between_release_document_and_alias_is_repaired(platfo
     assert platform.projected() == 0
     platform.wait_for("the promoted version", lambda: platform.client.health(MODEL), seconds=5)
     platform.wait_for("the repaired projection", lambda: platform.projected() == 1)
-    from mlops_assets.resources.model_registry import ModelRegistry
-
-    registry = ModelRegistry(tracking_uri=platform.where.tracking_uri, artifacts=str(platform.where.artifacts))
-    aliases = registry.client().get_registered_model(MODEL).aliases
+    aliases = build_resources(platform.where)["registry"].client().get_registered_model(MODEL).aliases
     assert str(aliases["production"]) == "1"
 
 
