@@ -7,6 +7,7 @@ from pathlib import Path
 
 import yaml
 
+from mlops_assets.catalog import specs
 from mlops_assets.cli.processes import Processes, free_port, python, require_free
 from mlops_assets.errors import OperationError
 from mlops_assets.replay.orchestration import Orchestration
@@ -60,8 +61,10 @@ def start_platform(
     """Start everything and wait until it answers.
 
     Raises:
+        SpecError: A model spec is wrong; nothing is started then.
         OperationError: A port is taken, or a process does not come up.
     """
+    specs()
     dagster_home = prepare_home(where)
     require_free(ports.dagster, "Dagster's pages", "--dagster-port")
     require_free(ports.server, "the gRPC server", "--port")

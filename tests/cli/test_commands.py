@@ -56,6 +56,19 @@ def test_a_spec_that_can_not_be_read_is_named(tmp_path):
     assert_one_line(result, "broken_spec", "SyntaxError")
 
 
+@pytest.mark.parametrize("command", ["status", "up"])
+def test_a_policy_that_can_not_work_is_named_with_its_field(command, tmp_path):
+    lines = [
+        "from dataclasses import replace",
+        "from mlops_assets.models.breast_cancer import spec as built_in",
+        "from mlops_assets.spec import AccuracyPolicy",
+        "spec = replace(built_in, name='mine', accuracy=AccuracyPolicy(confirm='bounds'))",
+    ]
+    (tmp_path / "my_model.py").write_text("\n".join(lines))
+    result = mlops(command, home=tmp_path / "home", MLOPS_MODELS="my_model", PYTHONPATH=str(tmp_path))
+    assert_one_line(result, "my_model: mine: accuracy.confirm is 'bounds'; it must be 'bound' or 'point'")
+
+
 def test_a_server_that_is_not_up_is_named_with_the_mend(tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
