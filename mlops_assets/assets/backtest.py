@@ -43,7 +43,7 @@ def build_backtest_assets(spec: ModelSpec) -> list[dg.AssetsDefinition]:
         Windows, delayed labels, triggers, training and gate are those of the live loop. It takes minutes; a run that
         was stopped goes on where it was.
         """
-        from mlops_assets.assets.backtest_history import load_history, scheduled_times
+        from mlops_assets.assets.backtest_history import load_history
         from mlops_assets.assets.backtest_report import write_backtest_report
         from mlops_assets.assets.backtest_runs import reproducible, run_backtest
         from mlops_assets.core.backtest import parse_policy
@@ -56,7 +56,6 @@ def build_backtest_assets(spec: ModelSpec) -> list[dg.AssetsDefinition]:
                 [parse_policy(text) for text in config.policies],
                 root=backtests.path,
                 search=config.search,
-                scheduled=scheduled_times(spec, history),
             )
         except MlopsError as error:
             raise dg.Failure(str(error), allow_retries=not isinstance(error, DataError)) from None

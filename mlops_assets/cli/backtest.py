@@ -49,7 +49,7 @@ def backtest(
     The history is the spec's source and traffic or, without traffic, the lake's labeled predictions. A run that was
     stopped goes on where it was.
     """
-    from mlops_assets.assets.backtest_history import load_history, scheduled_times
+    from mlops_assets.assets.backtest_history import load_history
     from mlops_assets.assets.backtest_report import write_backtest_report
     from mlops_assets.assets.backtest_runs import reproducible, run_backtest
     from mlops_assets.core.backtest import parse_policy, spec_under, sweep
@@ -71,7 +71,6 @@ def backtest(
             list(chosen.values()),
             root=settings().backtests,
             search=search,
-            scheduled=scheduled_times(spec, history),
             jobs=jobs,
             on_progress=lambda name, settled: progress.update(tasks[name], completed=settled),
         )

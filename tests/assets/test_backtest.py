@@ -39,7 +39,7 @@ def history(tmp_path_factory):
 
 
 def run(history, root, **options):
-    return run_backtest(history, POLICIES, root=root, scheduled=scheduled_times(history.spec, history), **options)
+    return run_backtest(history, POLICIES, root=root, **options)
 
 
 @pytest.fixture(scope="module")
@@ -69,9 +69,7 @@ def test_the_document_is_the_same_bit_for_bit_but_for_its_timing(document, histo
 def test_a_run_goes_on_with_what_an_earlier_one_has_finished(document, history, tmp_path):
     folder = BacktestFolder.of(tmp_path, history, search=False)
     static = parse_policy("static")
-    folder.store_policy_result(
-        static, replay_to_result(history, static, folder, search=False, scheduled=(), send=lambda _: None)
-    )
+    folder.store_policy_result(static, replay_to_result(history, static, folder, search=False, send=lambda _: None))
     asked = []
     again = run(history, tmp_path, on_progress=lambda name, _: asked.append(name))
     assert set(asked) == {"weekly", "drift"}
@@ -106,7 +104,7 @@ def test_another_seed_window_or_threshold_is_another_backtest(history, tmp_path)
 def test_what_a_search_finds_is_kept_for_all_policies(history, tmp_path):
     folder = BacktestFolder.of(tmp_path, history, search=True)
     for name in ("drift", "drift+accuracy"):
-        result = replay_to_result(history, parse_policy(name), folder, search=True, scheduled=(), send=lambda _: None)
+        result = replay_to_result(history, parse_policy(name), folder, search=True, send=lambda _: None)
     searches = list((folder.path / "searches").iterdir())
     assert len(searches) == 1 + result["retrainings"]
 
@@ -116,6 +114,19 @@ def test_the_schedule_is_the_specs_cron_in_utc(history):
     assert scheduled_times(history.spec, history) == [first + n * DAY for n in range(5)]
     on_sundays = replace(history.spec, retraining=RetrainingPolicy())
     assert scheduled_times(on_sundays, history) == []
+
+
+def test_a_policy_follows_the_schedule_in_its_brackets(history, tmp_path):
+    folder = BacktestFolder.of(tmp_path, history, search=False)
+
+    def retrained(name):
+        policy = parse_policy(name)
+        result = replay_to_result(history, policy, folder, search=False, send=lambda _: None)
+        return [datetime.fromisoformat(one["at"]) for one in result["history"]]
+
+    first = datetime(2024, 1, 1, 2, 30, tzinfo=UTC)
+    assert retrained("weekly") == [first + n * DAY for n in range(5)]
+    assert retrained("weekly[retraining.schedule=0 12 3 1 *]") == [ANCHOR + 2.5 * DAY]
 
 
 def test_without_traffic_the_history_is_the_lakes_labeled_predictions(lake):
