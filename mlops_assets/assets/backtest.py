@@ -8,6 +8,7 @@ from pydantic import Field
 from mlops_assets.assets.attributes import asset_attributes
 from mlops_assets.core.backtest import DEFAULT_POLICIES
 from mlops_assets.errors import DataError, MlopsError
+from mlops_assets.policies import MAXIMUM_SEED
 from mlops_assets.resources.backtest_store import BacktestStore
 from mlops_assets.resources.lake import LakeResource
 from mlops_assets.resources.report_folder import ReportFolder
@@ -23,7 +24,7 @@ class BacktestConfig(dg.Config):
         description="As for `mlops backtest`, overrides in brackets.",
     )
     windows: int | None = Field(None, ge=1, description="Only so many monitoring windows, the oldest.")
-    seed: int | None = Field(None, description="Of all training; the spec's by default.")
+    seed: int | None = Field(None, ge=0, le=MAXIMUM_SEED, description="Of all training; the spec's by default.")
     search: bool = Field(False, description="Search at every retraining instead of refitting the champion's recipe.")
 
 

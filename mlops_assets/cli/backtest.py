@@ -14,6 +14,7 @@ from rich.table import Table
 
 from mlops_assets.catalog import find
 from mlops_assets.core.backtest import DEFAULT_POLICIES
+from mlops_assets.policies import MAXIMUM_SEED
 from mlops_assets.settings import settings
 
 
@@ -24,7 +25,7 @@ from mlops_assets.settings import settings
 )
 @click.option("--sweep", "sweeps", multiple=True, metavar="FIELD=V,V", help="E.g. drift.consecutive_windows=2,3,4.")
 @click.option("--weeks", type=click.IntRange(1), help="Only so many monitoring windows, the oldest.")
-@click.option("--seed", type=click.IntRange(0), help="Of all training; the spec's by default.")
+@click.option("--seed", type=click.IntRange(0, MAXIMUM_SEED), help="Of all training; the spec's by default.")
 @click.option("--search", is_flag=True, help="Search at every retraining instead of refitting the champion's recipe.")
 @click.option("--jobs", type=click.IntRange(1), help="Processes at a time; one for each core by default.")
 @click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Write the result here.")

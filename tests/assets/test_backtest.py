@@ -6,14 +6,17 @@ from datetime import UTC, datetime
 
 import dagster as dg
 import pytest
+from click.testing import CliRunner
+from pydantic import ValidationError
 
-from mlops_assets.assets.backtest import build_backtest_assets
+from mlops_assets.assets.backtest import BacktestConfig, build_backtest_assets
 from mlops_assets.assets.backtest_folder import BacktestFolder
 from mlops_assets.assets.backtest_history import load_history, scheduled_times
 from mlops_assets.assets.backtest_runs import replay_to_result, reproducible, run_backtest
+from mlops_assets.cli.backtest import backtest
 from mlops_assets.core.backtest import parse_policy
 from mlops_assets.definitions import build_resources
-from mlops_assets.errors import ContractViolationError, InsufficientDataError
+from mlops_assets.errors import ContractViolationError, InsufficientDataError, UnknownModelError
 from mlops_assets.lake.tables import Lake
 from mlops_assets.settings import Settings
 from mlops_assets.spec import RetrainingPolicy
@@ -204,6 +207,18 @@ def test_the_asset_makes_the_report_and_says_what_to_run(tmp_path):
     assert metadata["recommended"].value in {"static", "drift"}
     assert (where.reports / "tiny" / "policy-backtest.html").exists()
     assert (where.reports / "tiny" / "policy-backtest.png").stat().st_size > 5000
+
+
+@pytest.mark.parametrize(("seed", "possible"), [(-1, False), (0, True), (2**32 - 1, True), (2**32, False)])
+def test_a_seed_that_training_can_not_take_is_refused_before_it(seed, possible):
+    options = CliRunner().invoke(backtest, ["no_model", "--seed", str(seed)])
+    assert isinstance(options.exception, UnknownModelError) is possible
+    assert (options.exit_code == 2) is not possible
+    if possible:
+        assert BacktestConfig(seed=seed).seed == seed
+    else:
+        with pytest.raises(ValidationError, match="seed"):
+            BacktestConfig(seed=seed)
 
 
 def test_the_asset_says_in_one_line_why_it_can_not_be_made(tmp_path):
