@@ -9,7 +9,7 @@ from pydantic import AfterValidator, AwareDatetime, Field
 from mlops_assets.cron import valid_cron
 
 Metric = Literal["accuracy", "log_loss", "auc"]
-TriggerName = Literal["drift", "accuracy", "schedule"]
+TriggerName = Literal["drift", "accuracy", "schedule", "new_data"]
 Algorithm = Literal["logistic_regression", "random_forest", "hist_gradient_boosting"]
 DriftRule = Literal["vote", "calibrated", "any", "all"]
 Seasonality = Literal["matched", "count"]
@@ -171,14 +171,15 @@ class RetrainingPolicy:
     `mlops backtest` says what each choice of triggers would have given and cost. One by hand is always possible.
 
     Attributes:
-        triggers: Drifted windows in a row, accuracy under its threshold, the schedule. A trigger that is not named has
-            no sensor; its reports and checks are made all the same.
+        triggers: Drifted windows in a row, accuracy under its threshold, the schedule, and new data where the spec
+            tells the version of its source. A trigger that is not named has no sensor; its reports and checks are
+            made all the same.
         schedule: Cron, UTC.
-        cool_down_windows: Windows after a retraining in which drift and accuracy ask for nothing.
+        cool_down_windows: Windows after a retraining in which drift, accuracy and new data ask for nothing.
         attempts: Runs for one reason before it is given up.
     """
 
-    triggers: tuple[TriggerName, ...] = ("drift", "accuracy", "schedule")
+    triggers: tuple[TriggerName, ...] = ("drift", "accuracy", "schedule", "new_data")
     schedule: Cron = "0 2 * * 0"
     cool_down_windows: Annotated[int, Field(ge=0)] = 1
     attempts: Count = 3

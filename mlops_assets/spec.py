@@ -108,7 +108,7 @@ class ModelSpec:
         traffic: For the replay: the same columns plus `observed_at` (when the label became known, NaT: never),
             sorted or not, later than the source's rows.
         source_version: Returns, without loading the rows, a text that changes when they do: a modification time, a
-            table version, an ETag. With it, new data in the source retrain once.
+            table version, an ETag. With it, new data in the source retrain once, if the trigger is named.
         slices: Categories for each of whose values performance is reported apart.
     """
 

@@ -47,6 +47,7 @@ def backtest(
     drift-no-seasonal    drift, features declared seasonal not counted
 
     Join them by + and change their settings in brackets: 'drift+accuracy[drift.consecutive_windows=2;gate.metric=auc]'.
+    The trigger by new data is not replayed: no history tells when the source has changed.
     The history is the spec's source and traffic or, without traffic, the lake's labeled predictions. A run that was
     stopped goes on where it was.
     """
@@ -63,6 +64,8 @@ def backtest(
     for policy in chosen.values():
         spec_under(spec, policy)
     console.print(f"Reading the history of [bold]{model}[/bold] …")
+    if spec.source_version is not None and "new_data" in spec.retraining.triggers:
+        console.print("Its trigger by new data is not replayed: no history tells when the source has changed.")
     history = load_history(reproducible(spec, seed=seed), Lake(settings().lake), n_windows=weeks)
     with _progress(console) as progress:
         total = len(history.windows)

@@ -42,6 +42,7 @@ def test_seasonal_features_can_be_left_uncounted():
         ("monthly", "drift-no-seasonal"),
         ("", "static"),
         ("static+drift", "static"),
+        ("drift+new_data", "new_data is not replayed"),
         ("drift[", "overrides"),
         ("drift[drift.windows=2]", "consecutive_windows"),
         ("drift[training.trials=2]", "retraining.schedule, retraining.cool_down_windows"),

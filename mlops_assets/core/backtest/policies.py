@@ -59,6 +59,8 @@ def parse_policy(text: str) -> BacktestPolicy:
     """
     head, bracket, rest = text.strip().partition("[")
     parts = head.split("+")
+    if "new_data" in parts:
+        raise SpecError("new_data is not replayed: no history tells when the source has changed")
     unknown = sorted({part for part in parts if part not in NAMED_TRIGGERS and part != STATIC})
     if unknown or (bracket and not rest.endswith("]")) or (STATIC in parts and len(parts) > 1):
         raise SpecError(
