@@ -39,7 +39,7 @@ def backtest(
     jobs: int | None,
     json_file: Path | None,
 ) -> None:
-    r"""Replay retraining policies over the labeled history of a model and say which one to run.
+    """Replay retraining policies over the labeled history of a model and say which one to run.
 
     \b
     static               never retrain            drift      drifted windows in a row
@@ -50,7 +50,7 @@ def backtest(
     The trigger by new data is not replayed: no history tells when the source has changed.
     The history is the spec's source and traffic or, without traffic, the lake's labeled predictions. A run that was
     stopped goes on where it was.
-    """
+    """  # noqa: D301  (click's mark for lines to leave as they are is a backspace)
     from mlops_assets.assets.backtest_history import load_history
     from mlops_assets.assets.backtest_report import write_backtest_report
     from mlops_assets.assets.backtest_runs import reproducible, run_backtest

@@ -9,7 +9,7 @@ from mlops_assets.cli import automation, backtest, calls, keys, run
 @click.version_option(package_name="mlops-assets", message="%(version)s")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 def commands(debug: bool) -> None:
-    r"""Run, ask and steer the closed loop: data, training, gate, release, serving, labels, drift.
+    """Run, ask and steer the closed loop: data, training, gate, release, serving, labels, drift.
 
     \b
     Start here:
@@ -21,7 +21,7 @@ def commands(debug: bool) -> None:
       mlops status                       what is in production, what the last windows said
 
     State lives in the folder MLOPS_HOME (default .mlops). Every command reads it from there.
-    """
+    """  # noqa: D301  (click's mark for lines to leave as they are is a backspace)
 
 
 for command in (*run.COMMANDS, *calls.COMMANDS, *automation.COMMANDS, *keys.COMMANDS, *backtest.COMMANDS):

@@ -40,6 +40,12 @@ def test_help_names_every_command(tmp_path):
     named = set(result.stdout.split())
     assert {"demo", "up", "serve", "replay", "predict", "feedback", "retrain", "pause", "resume"} <= named
     assert {"keys", "release", "status", "doctor", "backtest"} <= named
+    assert "\n    mlops demo     " in result.stdout
+
+
+def test_the_help_of_a_backtest_lists_its_policies(tmp_path):
+    told = mlops("backtest", "--help", home=tmp_path).stdout
+    assert "\n  static               never retrain " in told
 
 
 def test_an_unknown_model_is_named_with_those_that_exist(tmp_path):
