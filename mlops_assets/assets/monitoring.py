@@ -102,8 +102,8 @@ def build_monitoring_assets(spec: ModelSpec) -> list[dg.AssetsDefinition]:
 
         Made when the window's labels have had their horizon, and again when labels come late or are corrected. The
         accuracy trigger counts only rows that the version now in production has answered. Beside the truth stands
-        what was expected before the labels came, and whether the version's errors have changed since its promotion:
-        both inform and never trigger.
+        what was expected before the labels came, and whether the version's errors have changed since its promotion, as
+        far back as the training history goes: both inform and never trigger.
         """
         from mlops_assets.assets.monitoring_overview import write_overview
         from mlops_assets.assets.performance_pictures import performance_metadata

@@ -47,7 +47,8 @@ class WindowPerformance:
         slices: The same metrics for each value of the declared categories.
         own: Of the rows that the version in production answered.
         estimate: The accuracy to expect of its rows before any label.
-        concept_drift: Changes of its errors since its promotion; None while labels are still to come.
+        concept_drift: Changes of its errors since its promotion, as far back as the training history and
+            `MAXIMUM_ERRORS` go; None while labels are still to come.
     """
 
     labelled: "pd.DataFrame"
