@@ -1,15 +1,24 @@
 """What a model spec decides: when rows are windows, when a window has drifted, what is trained, promoted and kept."""
 
-import math
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, AwareDatetime, Field
+
+from mlops_assets.cron import valid_cron
 
 Metric = Literal["accuracy", "log_loss", "auc"]
-TriggerName = Literal["drift", "accuracy", "schedule"]
+TriggerName = Literal["drift", "accuracy", "schedule", "new_data"]
 Algorithm = Literal["logistic_regression", "random_forest", "hist_gradient_boosting"]
 DriftRule = Literal["vote", "calibrated", "any", "all"]
 Seasonality = Literal["matched", "count"]
+
+MAXIMUM_SEED = 2**32 - 1
+Count = Annotated[int, Field(ge=1)]
+Cron = Annotated[str, AfterValidator(valid_cron)]
+Duration = Annotated[timedelta, Field(gt=timedelta(0))]
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,10 +32,10 @@ class WindowPolicy:
         minimum_rows: A window with fewer rows is "insufficient data": neither drifted nor clean.
     """
 
-    length: timedelta = timedelta(days=7)
-    anchor: datetime = datetime(2024, 1, 1, tzinfo=UTC)
-    label_horizon: timedelta = timedelta(hours=36)
-    minimum_rows: int = 1000
+    length: Duration = timedelta(days=7)
+    anchor: AwareDatetime = datetime(2024, 1, 1, tzinfo=UTC)
+    label_horizon: Annotated[timedelta, Field(ge=timedelta(0))] = timedelta(hours=36)
+    minimum_rows: Count = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,18 +71,18 @@ class DriftPolicy:
     """
 
     rule: DriftRule = "vote"
-    ks_p_value: float = 0.05
-    population_stability_index: float = 0.2
-    jensen_shannon_distance: float = 0.1
-    votes: int = 2
-    false_discovery_rate: float = 0.01
-    ks_statistic: float = 0.05
-    cramers_v: float = 0.1
-    drifted_share: float = 0.0
+    ks_p_value: Share = 0.05
+    population_stability_index: Annotated[float, Field(ge=0)] = 0.2
+    jensen_shannon_distance: Share = 0.1
+    votes: Annotated[int, Field(ge=1, le=3)] = 2
+    false_discovery_rate: Share = 0.01
+    ks_statistic: Share = 0.05
+    cramers_v: Share = 0.1
+    drifted_share: Share = 0.0
     decisive_features: tuple[str, ...] = ()
     seasonal: Seasonality = "matched"
-    season: timedelta = timedelta(days=364)
-    consecutive_windows: int = 3
+    season: Duration = timedelta(days=364)
+    consecutive_windows: Count = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,10 +96,10 @@ class AccuracyPolicy:
         minimum_labels: Fewer labels than this never trigger.
     """
 
-    margin: float = 0.03
-    floor: float | None = None
+    margin: Annotated[float, Field(ge=0, lt=1)] = 0.03
+    floor: Annotated[float, Field(ge=0, lt=1)] | None = None
     confirm: Literal["bound", "point"] = "bound"
-    minimum_labels: int = 500
+    minimum_labels: Count = 500
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,8 +112,8 @@ class DataQualityPolicy:
             0.0027 for normal values.
     """
 
-    maximum_missing_share: float = 0.5
-    maximum_extreme_share: float = 0.05
+    maximum_missing_share: Share = 0.5
+    maximum_extreme_share: Share = 0.05
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,17 +129,21 @@ class TrainingPolicy:
         folds: Time-ordered folds per trial, the last being `validation` long.
     """
 
-    history: timedelta = timedelta(weeks=8)
-    holdout: timedelta = timedelta(days=7)
-    validation: timedelta = timedelta(days=7)
-    trials: int = 20
-    seconds: float = 600.0
-    folds: int = 2
-    seed: int = 20130101
-    algorithms: tuple[Algorithm, ...] = ("logistic_regression", "random_forest", "hist_gradient_boosting")
-    minimum_rows: int = 100
-    minimum_minority_share: float = 0.05
-    maximum_null_label_share: float = 0.2
+    history: Duration = timedelta(weeks=8)
+    holdout: Duration = timedelta(days=7)
+    validation: Duration = timedelta(days=7)
+    trials: Count = 20
+    seconds: Annotated[float, Field(gt=0)] = 600.0
+    folds: Count = 2
+    seed: Annotated[int, Field(ge=0, le=MAXIMUM_SEED)] = 20130101
+    algorithms: Annotated[tuple[Algorithm, ...], Field(min_length=1)] = (
+        "logistic_regression",
+        "random_forest",
+        "hist_gradient_boosting",
+    )
+    minimum_rows: Count = 100
+    minimum_minority_share: Annotated[float, Field(ge=0, le=0.5)] = 0.05
+    maximum_null_label_share: Share = 0.2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,9 +159,9 @@ class GatePolicy:
     """
 
     metric: Metric = "accuracy"
-    margin: float = 0.005
+    margin: Annotated[float, Field(allow_inf_nan=False)] = 0.005
     unit: Literal["points", "relative"] = "points"
-    minimum_holdout_rows: int = 100
+    minimum_holdout_rows: Count = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,17 +171,18 @@ class RetrainingPolicy:
     `mlops backtest` says what each choice of triggers would have given and cost. One by hand is always possible.
 
     Attributes:
-        triggers: Drifted windows in a row, accuracy under its threshold, the schedule. A trigger that is not named has
-            no sensor; its reports and checks are made all the same.
+        triggers: Drifted windows in a row, accuracy under its threshold, the schedule, and new data where the spec
+            tells the version of its source. A trigger that is not named has no sensor; its reports and checks are
+            made all the same.
         schedule: Cron, UTC.
-        cool_down_windows: Windows after a retraining in which drift and accuracy ask for nothing.
+        cool_down_windows: Windows after a retraining in which drift, accuracy and new data ask for nothing.
         attempts: Runs for one reason before it is given up.
     """
 
-    triggers: tuple[TriggerName, ...] = ("drift", "accuracy", "schedule")
-    schedule: str = "0 2 * * 0"
-    cool_down_windows: int = 1
-    attempts: int = 3
+    triggers: tuple[TriggerName, ...] = ("drift", "accuracy", "schedule", "new_data")
+    schedule: Cron = "0 2 * * 0"
+    cool_down_windows: Annotated[int, Field(ge=0)] = 1
+    attempts: Count = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,19 +194,5 @@ class UpkeepPolicy:
         time_travel: A day at least. Snapshots that a promoted version was trained on stay readable for good.
     """
 
-    schedule: str = "0 3 * * *"
-    time_travel: timedelta = timedelta(days=30)
-
-
-DRIFT_BOUNDS: dict[str, tuple[float, float]] = {
-    "ks_p_value": (0, 1),
-    "population_stability_index": (0, math.inf),
-    "jensen_shannon_distance": (0, 1),
-    "votes": (1, 3),
-    "false_discovery_rate": (0, 1),
-    "ks_statistic": (0, 1),
-    "cramers_v": (0, 1),
-    "drifted_share": (0, 1),
-    "consecutive_windows": (1, math.inf),
-}
-"""Least and greatest value of each field of `DriftPolicy`."""
+    schedule: Cron = "0 3 * * *"
+    time_travel: Annotated[timedelta, Field(ge=timedelta(days=1))] = timedelta(days=30)

@@ -2,28 +2,26 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import timedelta
+from dataclasses import dataclass, field, is_dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
 from mlops_assets.errors import SpecError
 from mlops_assets.policies import (
-    DRIFT_BOUNDS,
     AccuracyPolicy,
     Algorithm,
     DataQualityPolicy,
     DriftPolicy,
-    DriftRule,
     GatePolicy,
     Metric,
     RetrainingPolicy,
-    Seasonality,
+    Share,
     TrainingPolicy,
     TriggerName,
     UpkeepPolicy,
     WindowPolicy,
 )
+from mlops_assets.policy_fields import refuse_bad_fields
 from serving.formats.contract import Contract, NumberFeature, TextFeature
 from serving.formats.record import RESERVED_NAMES
 from serving.formats.release import MODEL_NAME
@@ -95,7 +93,7 @@ class Label:
     name: str
     negative: str
     positive: str
-    threshold: float = 0.5
+    threshold: Share = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +108,7 @@ class ModelSpec:
         traffic: For the replay: the same columns plus `observed_at` (when the label became known, NaT: never),
             sorted or not, later than the source's rows.
         source_version: Returns, without loading the rows, a text that changes when they do: a modification time, a
-            table version, an ETag. With it, new data in the source retrain once.
+            table version, an ETag. With it, new data in the source retrain once, if the trigger is named.
         slices: Categories for each of whose values performance is reported apart.
     """
 
@@ -138,6 +136,9 @@ class ModelSpec:
         """Refuse what could not work later, naming the field and the mend."""
         if not MODEL_NAME.fullmatch(self.name):
             raise SpecError(f"model name {self.name!r}: use lower case letters, digits and _, starting with a letter")
+        for section, declared in vars(self).items():
+            if is_dataclass(declared):
+                self._refuse_bad_fields(section, declared)
         names = [feature.name for feature in self.features]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
@@ -151,8 +152,6 @@ class ModelSpec:
             raise SpecError(f"{self.name}: label column {self.label.name!r} has a name that is in use; rename it")
         if self.label.negative == self.label.positive:
             raise SpecError(f"{self.name}: both labels are {self.label.positive!r}; name two different values")
-        if self.windows.length <= timedelta(0) or self.windows.anchor.tzinfo is None:
-            raise SpecError(f"{self.name}: windows need a positive length and an anchor with a time zone")
         for part in (*self.tags, *self.tags.values()):
             if not _TAG.fullmatch(part):
                 raise SpecError(f"{self.name}: tag {part!r} may have letters, digits, _ - . and at most 63 characters")
@@ -162,28 +161,20 @@ class ModelSpec:
         policy = self.training
         if policy.holdout + policy.validation >= policy.history:
             raise SpecError(f"{self.name}: training.history must be longer than hold-out and validation together")
-        if self.upkeep.time_travel < timedelta(days=1):
-            raise SpecError(f"{self.name}: upkeep.time_travel must be a day at least, or files in use could be removed")
-        unknown = sorted(set(self.retraining.triggers) - set(get_args(TriggerName)))
-        if unknown:
-            raise SpecError(f"{self.name}: no trigger {unknown[0]!r}; there are {', '.join(get_args(TriggerName))}")
         for feature in self.features:
             if isinstance(feature, Category) and not feature.categories and not feature.open:
                 raise SpecError(f"{self.name}: {feature.name!r} has no categories; list them or say open=True")
         self._refuse_bad_drift_policy()
-        self._refuse_bad_performance_policies()
+        self._refuse_unknown_slices()
+
+    def _refuse_bad_fields(self, section: str, policy: object) -> None:
+        try:
+            refuse_bad_fields(section, policy)
+        except SpecError as error:
+            raise SpecError(f"{self.name}: {error}") from None
 
     def _refuse_bad_drift_policy(self) -> None:
         policy, length = self.drift, self.windows.length
-        choices = {"rule": get_args(DriftRule), "seasonal": get_args(Seasonality)}
-        for name, known in choices.items():
-            if getattr(policy, name) not in known:
-                raise SpecError(
-                    f"{self.name}: drift.{name} is {getattr(policy, name)!r}; use one of {', '.join(known)}"
-                )
-        for name, (low, high) in DRIFT_BOUNDS.items():
-            if not low <= getattr(policy, name) <= high:
-                raise SpecError(f"{self.name}: drift.{name} is {getattr(policy, name)}; it must be {low:g} to {high:g}")
         counting = [feature.name for feature in self.features if feature.counts_for_drift]
         for name in policy.decisive_features:
             if name not in counting:
@@ -191,16 +182,13 @@ class ModelSpec:
         if self.compares_seasons and (policy.season <= length or policy.season % length):
             raise SpecError(f"{self.name}: drift.season must be a whole number of windows of {length}, more than one")
 
-    def _refuse_bad_performance_policies(self) -> None:
+    def _refuse_unknown_slices(self) -> None:
         categories = {feature.name for feature in self.features if isinstance(feature, Category)}
         unknown = [name for name in self.slices if name not in categories]
         if unknown:
             raise SpecError(
                 f"{self.name}: slices names {unknown[0]!r}, which is no Category; declare it or leave it out"
             )
-        judged = self.accuracy.margin if self.accuracy.floor is None else self.accuracy.floor
-        if not 0 <= judged < 1:
-            raise SpecError(f"{self.name}: accuracy margin and floor are shares; write 0.03 for three points")
 
     @cached_property
     def numbers(self) -> tuple[Number, ...]:

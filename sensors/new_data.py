@@ -13,8 +13,8 @@ from sensors.run_requests import retraining_request
 
 
 def build_new_data_sensors(spec: ModelSpec, retrain_job: Any) -> list[dg.SensorDefinition]:
-    """Return the sensor `<model>_new_data_sensor` if the spec tells the version of its source, else none."""
-    if spec.source_version is None:
+    """Return `<model>_new_data_sensor` if the spec names its trigger and tells the version of its source, else none."""
+    if spec.source_version is None or "new_data" not in spec.retraining.triggers:
         return []
     ask = spec.source_version
 

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import dagster as dg
@@ -20,23 +19,31 @@ from mlops_assets.resources.lake import LakeResource
 from mlops_assets.resources.release_store import ReleaseStoreResource
 from mlops_assets.spec import ModelSpec
 from sensors.run_requests import retraining_request
-from serving.formats.release import Release
+from serving.formats.release import Deployed, Release
 
 
 def build_trigger_sensors(spec: ModelSpec, retrain_job: Any) -> list[dg.SensorDefinition]:
     """Return `<model>_drift_sensor` and `<model>_accuracy_sensor`, as far as the spec names their triggers."""
+
+    def decide_drift(verdicts: list[WindowVerdict], release: Release, _: Deployed) -> RetrainingDecision:
+        return decide_drift_retraining(verdicts, policy=spec.drift, **_since(spec, release))
+
+    def decide_accuracy(verdicts: list[WindowVerdict], release: Release, deployed: Deployed) -> RetrainingDecision:
+        version = deployed.version
+        return decide_accuracy_retraining(verdicts, policy=spec.accuracy, version=version, **_since(spec, release))
+
     drift = _build_trigger_sensor(
         spec,
         retrain_job,
         "drift",
-        partial(decide_drift_retraining, policy=spec.drift),
+        decide_drift,
         f"Retrains after {spec.drift.consecutive_windows} drifted windows in a row.",
     )
     accuracy = _build_trigger_sensor(
         spec,
         retrain_job,
         "accuracy",
-        partial(decide_accuracy_retraining, policy=spec.accuracy),
+        decide_accuracy,
         "Retrains when the labelled accuracy of a window is under its threshold.",
     )
     by_trigger = {"drift": drift, "accuracy": accuracy}
@@ -44,7 +51,11 @@ def build_trigger_sensors(spec: ModelSpec, retrain_job: Any) -> list[dg.SensorDe
 
 
 def _build_trigger_sensor(
-    spec: ModelSpec, retrain_job: Any, trigger: Trigger, decide: Callable[..., RetrainingDecision], description: str
+    spec: ModelSpec,
+    retrain_job: Any,
+    trigger: Trigger,
+    decide: Callable[[list[WindowVerdict], Release, Deployed], RetrainingDecision],
+    description: str,
 ) -> dg.SensorDefinition:
     @dg.sensor(
         name=f"{spec.name}_{trigger}_sensor",
@@ -57,15 +68,10 @@ def _build_trigger_sensor(
         context: dg.SensorEvaluationContext, lake: LakeResource, releases: ReleaseStoreResource
     ) -> dg.SensorResult | dg.SkipReason:
         release = releases.production_release(spec.name)
-        if release is None:
+        if release is None or release.routing.production is None:
             return dg.SkipReason(f"{spec.name}: nothing is in production yet")
         verdicts = settled_verdicts(spec, lake.tables)
-        decision = decide(
-            verdicts,
-            cool_down_windows=spec.retraining.cool_down_windows,
-            reset_at=release.data_until,
-            generation=release.generation,
-        )
+        decision = decide(verdicts, release, release.routing.production)
         return _result(spec, context, decision, verdicts, release)
 
     return trigger_sensor
@@ -90,6 +96,7 @@ def settled_verdicts(spec: ModelSpec, lake: Lake) -> list[WindowVerdict]:
                 start=row["window_start"],
                 end=row["window_end"],
                 drift=row["verdict"],
+                version=own["model_version"],
                 n_labels=figures["n_labels"],
                 accuracy=figures["accuracy"],
                 accuracy_high=figures["accuracy_high"],
@@ -97,6 +104,14 @@ def settled_verdicts(spec: ModelSpec, lake: Lake) -> list[WindowVerdict]:
             )
         )
     return verdicts
+
+
+def _since(spec: ModelSpec, release: Release) -> dict[str, Any]:
+    return {
+        "cool_down_windows": spec.retraining.cool_down_windows,
+        "reset_at": release.data_until,
+        "generation": release.generation,
+    }
 
 
 def _result(

@@ -67,6 +67,23 @@ def test_a_model_without_a_trigger_has_neither_its_sensor_nor_its_schedule(repos
     assert [schedule.name for schedule in definitions.schedules] == ["tiny_lake_upkeep_schedule"]
 
 
+@pytest.mark.parametrize(
+    ("triggers", "version", "present"),
+    [
+        (RetrainingPolicy().triggers, lambda: "tuesday", True),
+        (RetrainingPolicy().triggers, None, False),
+        (("new_data",), lambda: "tuesday", True),
+        ((), lambda: "tuesday", False),
+    ],
+)
+def test_new_data_have_a_sensor_if_they_are_named_and_the_source_has_a_version(tiny_spec, triggers, version, present):
+    from mlops_assets.definitions import build_model_definitions
+
+    spec = replace(tiny_spec, retraining=RetrainingPolicy(triggers=triggers), source_version=version)
+    sensors = {sensor.name for sensor in build_model_definitions(spec).sensors}
+    assert ("tiny_new_data_sensor" in sensors) is present
+
+
 def test_all_sensors_and_schedules_run_by_default(repository):
     for sensor in repository.sensor_defs:
         assert sensor.default_status is dg.DefaultSensorStatus.RUNNING, sensor.name

@@ -9,6 +9,7 @@ from mlops_assets.assets.attributes import asset_attributes
 from mlops_assets.assets.columns import record_columns
 from mlops_assets.core.backtest import DEFAULT_POLICIES
 from mlops_assets.errors import DataError, MlopsError
+from mlops_assets.policies import MAXIMUM_SEED
 from mlops_assets.resources.backtest_store import BacktestStore
 from mlops_assets.resources.lake import LakeResource
 from mlops_assets.resources.report_folder import ReportFolder
@@ -24,7 +25,7 @@ class BacktestConfig(dg.Config):
         description="As for `mlops backtest`, overrides in brackets.",
     )
     windows: int | None = Field(None, ge=1, description="Only so many monitoring windows, the oldest.")
-    seed: int | None = Field(None, description="Of all training; the spec's by default.")
+    seed: int | None = Field(None, ge=0, le=MAXIMUM_SEED, description="Of all training; the spec's by default.")
     search: bool = Field(False, description="Search at every retraining instead of refitting the champion's recipe.")
 
 
@@ -44,7 +45,7 @@ def build_backtest_assets(spec: ModelSpec) -> list[dg.AssetsDefinition]:
         Windows, delayed labels, triggers, training and gate are those of the live loop. It takes minutes; a run that
         was stopped goes on where it was.
         """
-        from mlops_assets.assets.backtest_history import load_history, scheduled_times
+        from mlops_assets.assets.backtest_history import load_history
         from mlops_assets.assets.backtest_report import write_backtest_report
         from mlops_assets.assets.backtest_runs import reproducible, run_backtest
         from mlops_assets.core.backtest import parse_policy
@@ -57,7 +58,6 @@ def build_backtest_assets(spec: ModelSpec) -> list[dg.AssetsDefinition]:
                 [parse_policy(text) for text in config.policies],
                 root=backtests.path,
                 search=config.search,
-                scheduled=scheduled_times(spec, history),
             )
         except MlopsError as error:
             raise dg.Failure(str(error), allow_retries=not isinstance(error, DataError)) from None

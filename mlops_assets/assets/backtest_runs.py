@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.assets.backtest_folder import BacktestFolder, portable
+from mlops_assets.assets.backtest_history import scheduled_times
 from mlops_assets.core.backtest import (
     BacktestPolicy,
     History,
@@ -81,7 +82,6 @@ def run_backtest(
     *,
     root: Path,
     search: bool = False,
-    scheduled: Sequence[datetime] = (),
     jobs: int | None = None,
     on_progress: OnProgress = lambda _name, _n_windows: None,
 ) -> dict[str, Any]:
@@ -92,7 +92,6 @@ def run_backtest(
         policies: The static policy is added if it is not among them.
         root: Folder of all backtests; what an interrupted run has finished there is not done again.
         search: Whether a retraining searches again; else it fits the champion's recipe on the newer rows.
-        scheduled: The schedule's times.
         jobs: Processes at a time; by default one for each core.
         on_progress: See `OnProgress`.
 
@@ -110,7 +109,7 @@ def run_backtest(
         first = train_first_version(history, train=Trainer(history.spec, folder))
     missing = [policy for policy in unique if folder.policy_result(policy) is None]
     jobs = jobs or os.cpu_count() or 1
-    _run_all(folder, history, missing, search=search, scheduled=scheduled, jobs=jobs, on_progress=on_progress)
+    _run_all(folder, history, missing, search=search, jobs=jobs, on_progress=on_progress)
     results = [result for policy in unique if (result := folder.policy_result(policy))]
     policy_timing = {result["name"]: result.pop("timing") for result in results}
     wall_seconds = round(time.monotonic() - started, 1)
@@ -150,7 +149,6 @@ def _run_all(
     policies: Sequence[BacktestPolicy],
     *,
     search: bool,
-    scheduled: Sequence[datetime],
     jobs: int,
     on_progress: OnProgress,
 ) -> None:
@@ -161,7 +159,7 @@ def _run_all(
         while waiting or running:
             while waiting and len(running) < jobs:
                 policy = waiting.pop(0)
-                arguments = (folder, portable(history.spec), history.windows, policy, search, tuple(scheduled))
+                arguments = (folder, portable(history.spec), history.windows, policy, search)
                 connection, process = _start(arguments)
                 running[connection] = policy, process
             for connection in [known for known in wait(list(running)) if isinstance(known, Connection)]:
@@ -211,13 +209,12 @@ def _work(
     windows: tuple[Window, ...],
     policy: BacktestPolicy,
     search: bool,
-    scheduled: tuple[datetime, ...],
 ) -> None:
     """Replay one policy in a process of its own and leave its result in the folder."""
     try:
         with one_thread():
             history = folder.history(spec, windows)
-            result = replay_to_result(history, policy, folder, search=search, scheduled=scheduled, send=sender.send)
+            result = replay_to_result(history, policy, folder, search=search, send=sender.send)
         folder.store_policy_result(policy, result)
     except MlopsError as error:
         sender.send(str(error))
@@ -231,13 +228,13 @@ def replay_to_result(
     folder: BacktestFolder,
     *,
     search: bool,
-    scheduled: Sequence[datetime],
     send: Callable[[int], None],
 ) -> dict[str, Any]:
     """Replay one policy and return its part of the document, with its timing."""
     trainer = Trainer(history.spec, folder)
     first = train_first_version(history, train=trainer)
     trainer.seconds = 0.0
+    scheduled = scheduled_times(spec_under(history.spec, policy), history)
     with _stopwatch() as taken:
         replay = replay_policy(
             history, policy, first, train=trainer, search=search, scheduled=scheduled, on_window=send

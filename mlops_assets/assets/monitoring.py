@@ -11,7 +11,7 @@ from mlops_assets.assets.measurements import (
     production,
     store_drift,
 )
-from mlops_assets.assets.performance_measurements import estimate_window, measure_performance
+from mlops_assets.assets.performance_measurements import estimate_window, measure_performance, reported_bundle
 from mlops_assets.assets.performance_records import PerformanceReport, judge, store_performance
 from mlops_assets.assets.seasons import season_counts
 from mlops_assets.core.windows import window_of_key
@@ -88,7 +88,7 @@ def build_monitoring_assets(spec: ModelSpec) -> list[dg.AssetsDefinition]:
             dg.AssetCheckSpec(
                 "accuracy_holds",
                 asset=dg.AssetKey([spec.name, "performance_report"]),
-                description="Warns when the accuracy trigger would fire on this window.",
+                description="Warns when the version's accuracy in this window is under the trigger's threshold.",
             )
         ],
     )
@@ -101,17 +101,19 @@ def build_monitoring_assets(spec: ModelSpec) -> list[dg.AssetsDefinition]:
         """One window's predictions against their labels, with the constant predictor beside them.
 
         Made when the window's labels have had their horizon, and again when labels come late or are corrected. The
-        accuracy trigger counts only rows that the version now in production has answered. Beside the truth stands
-        what was expected before the labels came, and whether the version's errors have changed since its promotion:
-        both inform and never trigger.
+        verdict is on the version in production or, where that has answered none of the rows, on the one that answered
+        most of them, and then it triggers nothing. Beside the truth stands
+        what was expected before the labels came, and whether the version's errors have changed since its promotion, as
+        far back as the training history goes: both inform and never trigger.
         """
         from mlops_assets.assets.monitoring_overview import write_overview
         from mlops_assets.assets.performance_pictures import performance_metadata
 
         window = window_of_key(context.partition_key, spec.windows)
         try:
-            release, bundle = production(releases, spec)
+            release, in_production = production(releases, spec)
             chain = releases.store.history(spec.name)
+            bundle = reported_bundle(spec, lake, window, in_production, chain, releases.store.bundles)
             measured = measure_performance(spec, lake, window, bundle, chain)
         except DataError as error:
             raise dg.Failure(str(error), allow_retries=False) from None

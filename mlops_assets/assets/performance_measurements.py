@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.core.windows import Window, labels_are_complete
 from mlops_assets.lake.queries import (
     LogVersions,
+    answer_counts,
     answer_errors,
     label_counts,
     labelled_predictions,
@@ -15,7 +17,8 @@ from mlops_assets.lake.queries import (
 )
 from mlops_assets.resources.lake import LakeResource
 from mlops_assets.spec import ModelSpec
-from serving.formats.bundle import CALIBRATION_FILE, Bundle
+from serving.errors import BundleError
+from serving.formats.bundle import CALIBRATION_FILE, Bundle, open_bundle
 from serving.formats.release import Release
 
 if TYPE_CHECKING:
@@ -45,9 +48,10 @@ class WindowPerformance:
         intervals: Of its further metrics.
         over_constant: The answers less the constant predictor's, on the same rows.
         slices: The same metrics for each value of the declared categories.
-        own: Of the rows that the version in production answered.
+        own: Of the rows that the version that the report is about has answered.
         estimate: The accuracy to expect of its rows before any label.
-        concept_drift: Changes of its errors since its promotion; None while labels are still to come.
+        concept_drift: Changes of its errors since its promotion, as far back as the training history and
+            `MAXIMUM_ERRORS` go; None while labels are still to come.
     """
 
     labelled: "pd.DataFrame"
@@ -70,6 +74,34 @@ class WindowPerformance:
         return metric_values(self.overall, self.intervals) if self.overall else {}
 
 
+def reported_bundle(
+    spec: ModelSpec, lake: LakeResource, window: Window, production: Bundle, chain: Sequence[Release], bundles: Path
+) -> Bundle:
+    """Return the bundle of the version that a window's performance report is about.
+
+    It is the one in production if that has answered any row of the window, else the one that has answered most of
+    them: a report that is made again after a promotion says the same. Without its bundle it could not be measured, and
+    the report is about the version in production, with nothing to say.
+
+    Args:
+        spec: The model.
+        lake: Holds the predictions.
+        window: The window.
+        production: In production.
+        chain: The model's releases, oldest first.
+        bundles: The folder of all bundles.
+    """
+    counts = answer_counts(lake.tables, spec, start=window.start, end=window.end)
+    if not counts or production.manifest.version in counts:
+        return production
+    version = max(counts, key=lambda version: (counts[version], version))
+    digests = {deployed.version: deployed.bundle for release in chain for deployed in release.routing.versions}
+    try:
+        return open_bundle(bundles, digests[version]) if version in digests else production
+    except BundleError:
+        return production
+
+
 def measure_performance(
     spec: ModelSpec, lake: LakeResource, window: Window, bundle: Bundle, chain: Sequence[Release]
 ) -> WindowPerformance:
@@ -79,7 +111,7 @@ def measure_performance(
         spec: The model.
         lake: Holds predictions and labels.
         window: The window.
-        bundle: In production.
+        bundle: Of the version that the report is about.
         chain: The model's releases, oldest first.
     """
     import numpy as np
@@ -117,12 +149,14 @@ def measure_performance(
         slices=measure_slices(labelled, truth, spec.slices, threshold=spec.label.threshold, prior=prior),
         own=_measure(spec, bundle, labelled[own], truth[own]),
         estimate=estimate_window(spec, lake, window, bundle),
-        concept_drift=_concept_drift(spec, lake, versions, window, bundle, chain) if complete else None,
+        concept_drift=_concept_drift(spec, lake, versions, window, bundle, _until_answered(chain, frame, bundle))
+        if complete
+        else None,
     )
 
 
 def estimate_window(spec: ModelSpec, lake: LakeResource, window: Window, bundle: Bundle) -> "Estimate | None":
-    """Return the accuracy to expect of the rows that the production version answered, labels or not.
+    """Return the accuracy to expect of the rows that the version of a bundle answered, labels or not.
 
     Returns:
         None if it answered none, or if its bundle is older than the estimate.
@@ -164,6 +198,12 @@ def production_since(chain: Sequence[Release]) -> int:
             break
         since = release.generation
     return since
+
+
+def _until_answered(chain: Sequence[Release], frame: "pd.DataFrame", bundle: Bundle) -> Sequence[Release]:
+    """Return the chain up to the newest entry under which a version has answered a window; all of it if it has not."""
+    generations = frame["generation"][frame["model_version"] == bundle.manifest.version]
+    return chain if generations.empty else [entry for entry in chain if entry.generation <= generations.max()]
 
 
 def _concept_drift(

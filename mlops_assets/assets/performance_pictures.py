@@ -82,7 +82,7 @@ def performance_metadata(
 
 
 def performance_verdict(spec: ModelSpec, report: "PerformanceReport") -> tuple[str, str, float | None]:
-    """Return the verdict of the production version's own rows, a sentence with its numbers, and the threshold."""
+    """Return the verdict on the rows of the report's version, a sentence with its numbers, and the threshold."""
     judgment = judge(spec, report)
     if not report.complete:
         return "insufficient_data", "labels of this window are still to come; it is not judged yet", judgment.threshold
@@ -92,7 +92,7 @@ def performance_verdict(spec: ModelSpec, report: "PerformanceReport") -> tuple[s
 
 def facts(report: "PerformanceReport", measured: "WindowPerformance") -> dict[str, object]:
     """Return what the page says about the report beside its metrics."""
-    told: dict[str, object] = {"generation": report.generation, "version in production": report.model_version}
+    told: dict[str, object] = {"generation": report.generation, "version that is judged": report.model_version}
     told |= {name.replace("_", " "): value for name, value in _arrival(measured).items()}
     over = measured.over_constant
     if over is not None:

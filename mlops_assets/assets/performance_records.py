@@ -15,9 +15,11 @@ from serving.formats.release import Release
 
 @dataclass(frozen=True)
 class PerformanceReport:
-    """How the production version did on one window's labelled predictions.
+    """How one version did on one window's labelled predictions.
 
     Attributes:
+        model_version: The version that the report is about.
+        generation: The newest of the release chain when the report was made.
         complete: Whether the labels have had their horizon or are all there; only then is the window judged.
     """
 

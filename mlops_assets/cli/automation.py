@@ -57,9 +57,8 @@ def resume(model: str) -> None:
 def _switch(model: str, *, running: bool) -> None:
     spec = find(model)
     triggers = spec.retraining.triggers
-    sensors = ["monitoring_windows", *(trigger for trigger in triggers if trigger != "schedule")]
-    if spec.source_version:
-        sensors.append("new_data")
+    without_sensor = {"schedule"} if spec.source_version else {"schedule", "new_data"}
+    sensors = ["monitoring_windows", *(trigger for trigger in triggers if trigger not in without_sensor)]
     dagster = Orchestration(settings().dagster_url)
     for sensor in sensors:
         dagster.set_sensor(f"{model}_{sensor}_sensor", running=running)

@@ -14,6 +14,7 @@ from rich.table import Table
 
 from mlops_assets.catalog import find
 from mlops_assets.core.backtest import DEFAULT_POLICIES
+from mlops_assets.policies import MAXIMUM_SEED
 from mlops_assets.settings import settings
 
 
@@ -32,7 +33,7 @@ from mlops_assets.settings import settings
     help="Try each value, as in drift.votes=1,2; may be repeated.",
 )
 @click.option("--weeks", type=click.IntRange(1), help="Only so many monitoring windows, the oldest.")
-@click.option("--seed", type=click.IntRange(0), help="Of all training; the spec's by default.")
+@click.option("--seed", type=click.IntRange(0, MAXIMUM_SEED), help="Of all training; the spec's by default.")
 @click.option("--search", is_flag=True, help="Search at every retraining instead of refitting the champion's recipe.")
 @click.option("--jobs", type=click.IntRange(1), help="Processes at a time; one for each core by default.")
 @click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Write the result here.")
@@ -62,8 +63,10 @@ def backtest(
     \b
     Join them by + and change their settings in brackets:
       'drift+accuracy[drift.consecutive_windows=2;gate.metric=auc]'
+
+    The trigger by new data is not replayed: no history tells when the source has changed.
     """
-    from mlops_assets.assets.backtest_history import load_history, scheduled_times
+    from mlops_assets.assets.backtest_history import load_history
     from mlops_assets.assets.backtest_report import write_backtest_report
     from mlops_assets.assets.backtest_runs import reproducible, run_backtest
     from mlops_assets.core.backtest import parse_policy, spec_under, sweep
@@ -76,6 +79,8 @@ def backtest(
     for policy in chosen.values():
         spec_under(spec, policy)
     console.print(f"Reading the history of [bold]{model}[/bold] …")
+    if spec.source_version is not None and "new_data" in spec.retraining.triggers:
+        console.print("Its trigger by new data is not replayed: no history tells when the source has changed.")
     history = load_history(reproducible(spec, seed=seed), Lake(settings().lake), n_windows=weeks)
     with _progress(console) as progress:
         total = len(history.windows)
@@ -85,7 +90,6 @@ def backtest(
             list(chosen.values()),
             root=settings().backtests,
             search=search,
-            scheduled=scheduled_times(spec, history),
             jobs=jobs,
             on_progress=lambda name, settled: progress.update(tasks[name], completed=settled),
         )

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import yaml
 
+from mlops_assets.catalog import specs
 from mlops_assets.cli.processes import Processes, free_port, python, require_free
 from mlops_assets.errors import OperationError
 from mlops_assets.replay.orchestration import Orchestration
@@ -86,8 +87,10 @@ def start_platform(
     """Start everything and wait until it answers.
 
     Raises:
+        SpecError: A model spec is wrong; nothing is started then.
         OperationError: A port is taken, or a process does not come up.
     """
+    specs()
     dagster_home = prepare_home(where)
     ports.require_free()
     environment = {

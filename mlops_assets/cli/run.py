@@ -9,7 +9,7 @@ from typing import Any
 import click
 from rich.console import Console
 
-from mlops_assets.catalog import find, specs
+from mlops_assets.catalog import find
 from mlops_assets.cli.mends import mends
 from mlops_assets.cli.platform import Ports, start_platform
 from mlops_assets.cli.processes import Processes
@@ -66,7 +66,6 @@ def up(dagster_port: int, mlflow_port: int, port: int, metrics_port: int, worker
     """Start Dagster, MLflow's pages and the gRPC server, until Ctrl-C."""
     ports = Ports(dagster_port, mlflow_port, port, metrics_port)
     console = Console()
-    specs()  # a spec that can not be loaded is told before anything starts
     with Processes(settings().root / "logs") as processes:
         start_platform(processes, settings(), ports, workers=workers, with_mlflow=True)
         _print_addresses(console, settings(), ports, with_mlflow=True)

@@ -30,9 +30,17 @@ class ErrorChange:
 
 @dataclass(frozen=True, kw_only=True)
 class ConceptDrift:
-    """What the detector says about the errors of one version since its promotion."""
+    """What the detector says about the errors of one version.
+
+    Attributes:
+        n_rows: Labeled answers that it has seen.
+        begins_at: Event time of the first of them; None without any.
+        error: Share of them that were wrong.
+        changes: In order.
+    """
 
     n_rows: int
+    begins_at: datetime | None
     error: float | None
     changes: tuple[ErrorChange, ...]
 
@@ -41,6 +49,7 @@ class ConceptDrift:
         newest = self.changes[-1] if self.changes else None
         return {
             "n_rows": self.n_rows,
+            "begins_at": self.begins_at.isoformat() if self.begins_at else None,
             "error": self.error,
             "n_changes": len(self.changes),
             "detected": newest is not None,
@@ -51,12 +60,14 @@ class ConceptDrift:
         }
 
     def __str__(self) -> str:
+        since = f" since {self.begins_at:%Y-%m-%d %H:%M}" if self.begins_at else ""
+        rows = f"{self.n_rows} labeled rows{since}"
         if not self.changes:
-            return f"no change of the error rate in {self.n_rows} labeled rows since the promotion"
+            return f"no change of the error rate in {rows}"
         newest = self.changes[-1]
         return (
             f"error rate changed from {newest.error_before:.4f} to {newest.error_after:.4f} "
-            f"since {newest.since:%Y-%m-%d %H:%M}, seen at {newest.seen_at:%Y-%m-%d %H:%M}"
+            f"since {newest.since:%Y-%m-%d %H:%M}, seen at {newest.seen_at:%Y-%m-%d %H:%M}, in {rows}"
         )
 
 
@@ -89,7 +100,9 @@ def detect_concept_drift(errors: NDArray[np.bool_], times: Sequence[datetime], *
         )
         for place, before, start, end in zip(seen, bounds, bounds[1:], bounds[2:], strict=False)
     )
-    return ConceptDrift(n_rows=len(errors), error=float(errors.mean()) if len(errors) else None, changes=changes)
+    if not len(errors):
+        return ConceptDrift(n_rows=0, begins_at=None, error=None, changes=())
+    return ConceptDrift(n_rows=len(errors), begins_at=times[0], error=float(errors.mean()), changes=changes)
 
 
 def _changes(errors: NDArray[np.bool_], minimum_rows: int) -> tuple[list[int], list[int]]:

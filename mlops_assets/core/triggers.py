@@ -21,7 +21,8 @@ class WindowVerdict:
         start: Start of the window.
         end: End of the window.
         drift: The drift report's verdict; None if there is no report.
-        n_labels: Labeled rows that the version in production answered.
+        version: That the performance report is about.
+        n_labels: Labeled rows that it answered.
         accuracy: Its accuracy on them, 0 to 1.
         accuracy_high: Upper bound of the 95 % interval.
         baseline_accuracy: Its accuracy on its hold-out when it was promoted.
@@ -30,6 +31,7 @@ class WindowVerdict:
     start: datetime
     end: datetime
     drift: DriftVerdict | None = None
+    version: str = ""
     n_labels: int = 0
     accuracy: float | None = None
     accuracy_high: float | None = None
@@ -109,6 +111,7 @@ def decide_accuracy_retraining(
     verdicts: Iterable[WindowVerdict],
     *,
     policy: AccuracyPolicy,
+    version: str,
     cool_down_windows: int,
     reset_at: datetime | None,
     generation: int = 0,
@@ -118,12 +121,14 @@ def decide_accuracy_retraining(
     Args:
         verdicts: In any order; of two on one window the later counts.
         policy: Margin or floor, point or bound, minimum labels.
+        version: In production; a verdict on another is passed over.
         cool_down_windows: Windows after `reset_at` in which nothing may be asked for.
         reset_at: Until when the last entry of the release chain has used the data.
         generation: Of that entry.
     """
     later = _since(verdicts, reset_at)
-    judged = [verdict for verdict in later if verdict.n_labels >= policy.minimum_labels]
+    own = [verdict for verdict in later if verdict.version == version]
+    judged = [verdict for verdict in own if verdict.n_labels >= policy.minimum_labels]
     if not judged:
         return _no("accuracy", f"no window since the last release has {policy.minimum_labels} labels of this version")
     newest = judged[-1]

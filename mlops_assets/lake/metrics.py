@@ -32,8 +32,8 @@ def store_report(
         model: The model's name.
         table: Which of the two.
         window: The monitoring window.
-        model_version: The version in production when the report was made.
-        generation: Its generation in the release chain.
+        model_version: The version that the report is about.
+        generation: The newest of the release chain when the report was made.
         summary: What decisions read again; JSON-serializable.
         rows: `subject` (feature or metric), `method`, `value`, `p_value`, `flag`.
     """

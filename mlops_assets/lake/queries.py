@@ -140,6 +140,16 @@ def label_counts(lake: Lake, spec: ModelSpec, *, start: datetime) -> dict[dateti
     }
 
 
+def answer_counts(lake: Lake, spec: ModelSpec, *, start: datetime, end: datetime) -> dict[str, int]:
+    """Return how many predictions with event time in [start, end) each version has logged."""
+    _, predictions = _connect(lake, spec.name, "predictions", lake.version(spec.name, "predictions"))
+    if predictions is None:
+        return {}
+    answered = _answered(predictions, start, end)
+    counts = answered.group_by("model_version").aggregate(n_rows=answered.count()).to_pandas()
+    return {str(row.model_version): int(row.n_rows) for row in counts.itertuples()}
+
+
 def answer_errors(
     lake: Lake,
     spec: ModelSpec,

@@ -129,7 +129,7 @@ class Loop:
         active = next((run for run in runs if run.active), None)
         if active is not None:
             return f"retraining ({active.tags.get('mlops/trigger', 'manual')}, run {active.status.lower()})"
-        for trigger in set(self._spec.retraining.triggers) - {"schedule"}:
+        for trigger in {"drift", "accuracy"} & set(self._spec.retraining.triggers):
             cursor = self._dagster.sensor_cursor(f"{self._spec.name}_{trigger}_sensor")
             decided = cursor.get("decided_until")
             if decided is None or datetime.fromisoformat(decided) < window.end or cursor["generation"] != generation:

@@ -6,14 +6,17 @@ from datetime import UTC, datetime
 
 import dagster as dg
 import pytest
+from click.testing import CliRunner
+from pydantic import ValidationError
 
-from mlops_assets.assets.backtest import build_backtest_assets
+from mlops_assets.assets.backtest import BacktestConfig, build_backtest_assets
 from mlops_assets.assets.backtest_folder import BacktestFolder
 from mlops_assets.assets.backtest_history import load_history, scheduled_times
 from mlops_assets.assets.backtest_runs import replay_to_result, reproducible, run_backtest
+from mlops_assets.cli.backtest import backtest
 from mlops_assets.core.backtest import parse_policy
 from mlops_assets.definitions import build_resources
-from mlops_assets.errors import ContractViolationError, InsufficientDataError
+from mlops_assets.errors import ContractViolationError, InsufficientDataError, UnknownModelError
 from mlops_assets.lake.tables import Lake
 from mlops_assets.settings import Settings
 from mlops_assets.spec import RetrainingPolicy
@@ -39,7 +42,7 @@ def history(tmp_path_factory):
 
 
 def run(history, root, **options):
-    return run_backtest(history, POLICIES, root=root, scheduled=scheduled_times(history.spec, history), **options)
+    return run_backtest(history, POLICIES, root=root, **options)
 
 
 @pytest.fixture(scope="module")
@@ -69,9 +72,7 @@ def test_the_document_is_the_same_bit_for_bit_but_for_its_timing(document, histo
 def test_a_run_goes_on_with_what_an_earlier_one_has_finished(document, history, tmp_path):
     folder = BacktestFolder.of(tmp_path, history, search=False)
     static = parse_policy("static")
-    folder.store_policy_result(
-        static, replay_to_result(history, static, folder, search=False, scheduled=(), send=lambda _: None)
-    )
+    folder.store_policy_result(static, replay_to_result(history, static, folder, search=False, send=lambda _: None))
     asked = []
     again = run(history, tmp_path, on_progress=lambda name, _: asked.append(name))
     assert set(asked) == {"weekly", "drift"}
@@ -106,7 +107,7 @@ def test_another_seed_window_or_threshold_is_another_backtest(history, tmp_path)
 def test_what_a_search_finds_is_kept_for_all_policies(history, tmp_path):
     folder = BacktestFolder.of(tmp_path, history, search=True)
     for name in ("drift", "drift+accuracy"):
-        result = replay_to_result(history, parse_policy(name), folder, search=True, scheduled=(), send=lambda _: None)
+        result = replay_to_result(history, parse_policy(name), folder, search=True, send=lambda _: None)
     searches = list((folder.path / "searches").iterdir())
     assert len(searches) == 1 + result["retrainings"]
 
@@ -116,6 +117,19 @@ def test_the_schedule_is_the_specs_cron_in_utc(history):
     assert scheduled_times(history.spec, history) == [first + n * DAY for n in range(5)]
     on_sundays = replace(history.spec, retraining=RetrainingPolicy())
     assert scheduled_times(on_sundays, history) == []
+
+
+def test_a_policy_follows_the_schedule_in_its_brackets(history, tmp_path):
+    folder = BacktestFolder.of(tmp_path, history, search=False)
+
+    def retrained(name):
+        policy = parse_policy(name)
+        result = replay_to_result(history, policy, folder, search=False, send=lambda _: None)
+        return [datetime.fromisoformat(one["at"]) for one in result["history"]]
+
+    first = datetime(2024, 1, 1, 2, 30, tzinfo=UTC)
+    assert retrained("weekly") == [first + n * DAY for n in range(5)]
+    assert retrained("weekly[retraining.schedule=0 12 3 1 *]") == [ANCHOR + 2.5 * DAY]
 
 
 def test_without_traffic_the_history_is_the_lakes_labeled_predictions(lake):
@@ -195,6 +209,18 @@ def test_the_asset_makes_the_report_and_says_what_to_run(tmp_path):
     assert {column.name for column in metadata["dagster/column_schema"].schema.columns} >= {"policy", "log_loss"}
     assert (where.reports / "tiny" / "policy-backtest.html").exists()
     assert (where.reports / "tiny" / "policy-backtest.png").stat().st_size > 5000
+
+
+@pytest.mark.parametrize(("seed", "possible"), [(-1, False), (0, True), (2**32 - 1, True), (2**32, False)])
+def test_a_seed_that_training_can_not_take_is_refused_before_it(seed, possible):
+    options = CliRunner().invoke(backtest, ["no_model", "--seed", str(seed)])
+    assert isinstance(options.exception, UnknownModelError) is possible
+    assert (options.exit_code == 2) is not possible
+    if possible:
+        assert BacktestConfig(seed=seed).seed == seed
+    else:
+        with pytest.raises(ValidationError, match="seed"):
+            BacktestConfig(seed=seed)
 
 
 def test_the_asset_says_in_one_line_why_it_can_not_be_made(tmp_path):

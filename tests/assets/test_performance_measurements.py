@@ -1,6 +1,7 @@
 """Odd windows have a stated result: nothing is measured as NaN, and every report can be stored and drawn."""
 
 import json
+import shutil
 from dataclasses import replace
 from datetime import timedelta
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from mlops_assets.assets.monitoring import accuracy_check
-from mlops_assets.assets.performance_measurements import measure_performance, production_since
+from mlops_assets.assets.performance_measurements import measure_performance, production_since, reported_bundle
 from mlops_assets.assets.performance_pictures import performance_metadata
 from mlops_assets.assets.performance_records import PerformanceReport, store_performance
 from mlops_assets.core.estimation import Calibration
@@ -18,7 +19,16 @@ from mlops_assets.lake.metrics import latest_summaries
 from mlops_assets.reports.figures import canvas
 from mlops_assets.resources.lake import LakeResource
 from mlops_assets.spec import AccuracyPolicy
-from serving.formats.bundle import CALIBRATION_FILE, Bundle, Manifest
+from serving.formats.bundle import (
+    CALIBRATION_FILE,
+    GOLDEN_FILE,
+    MODEL_FILE,
+    PROFILE_FILE,
+    Bundle,
+    Manifest,
+    open_bundle,
+    write_bundle,
+)
 from serving.formats.release import Deployed, Release, Routing
 from tests.conftest import ANCHOR, DAY
 from tests.lake_rows import log_labels, log_predictions
@@ -168,6 +178,55 @@ def test_the_check_warns_only_of_complete_windows_under_the_threshold(spec):
     assert accuracy_check(spec, replace(under, complete=False)).passed
     assert accuracy_check(spec, replace(under, n_labels=499)).passed
     assert accuracy_check(spec, replace(under, accuracy_high=0.87)).passed
+
+
+def promoted(spec, folder):
+    """Two versions in a store, and the chain in which the second has replaced the first."""
+    first = bundle(spec).contents | dict.fromkeys((MODEL_FILE, PROFILE_FILE, GOLDEN_FILE), b"{}")
+    manifests = [replace(bundle(spec).manifest, version=version) for version in ("1", "2")]
+    stored = [open_bundle(folder, write_bundle(folder, manifest, first)) for manifest in manifests]
+    chain = [
+        replace(release(place, opened.manifest.version), routing=Routing(Deployed(str(place), opened.digest)))
+        for place, opened in enumerate(stored, start=1)
+    ]
+    return stored, chain
+
+
+def test_after_a_promotion_a_report_is_still_about_the_version_that_answered(lake, spec, tmp_path):
+    log(lake, spec, [0.9, 0.1] * 300, ["yes", "no"] * 300)
+    (first, second), chain = promoted(spec, tmp_path)
+    about = reported_bundle(spec, lake, WINDOW, second, chain, tmp_path)
+    assert about.manifest.version == "1"
+    again = measure_performance(spec, lake, WINDOW, about, chain)
+    before = measure_performance(spec, lake, WINDOW, first, chain[:1])
+    assert again.own == before.own
+    assert again.own.n_rows == again.concept_drift.n_rows == 600
+    assert again.estimate == before.estimate
+    stored = store_performance(spec, lake, WINDOW, chain[-1], about, again)
+    assert (stored.model_version, stored.generation, stored.n_labels) == ("1", 2, 600)
+
+
+def test_a_report_is_about_the_version_in_production_if_that_has_answered_any_row(lake, spec, tmp_path):
+    log(lake, spec, [0.9, 0.1] * 300, ["yes", "no"] * 300)
+    (_, second), chain = promoted(spec, tmp_path)
+    log_predictions(lake.tables, spec, [{"prediction_id": "-", "event_time": ANCHOR, "model_version": "2"}])
+    assert reported_bundle(spec, lake, WINDOW, second, chain, tmp_path) is second
+
+
+def test_a_report_whose_version_is_gone_is_about_the_one_in_production_with_nothing_to_say(lake, spec, tmp_path):
+    log(lake, spec, [0.9, 0.1] * 300, ["yes", "no"] * 300)
+    (first, second), chain = promoted(spec, tmp_path)
+    shutil.rmtree(tmp_path / first.digest)
+    about = reported_bundle(spec, lake, WINDOW, second, chain, tmp_path)
+    assert about is second
+    measured = measure_performance(spec, lake, WINDOW, about, chain)
+    assert (measured.own, measured.estimate, measured.overall.n_rows) == (None, None, 600)
+
+
+def test_a_version_that_came_back_is_followed_through_the_time_in_which_it_answered(lake, spec):
+    log(lake, spec, [0.9, 0.1] * 300, ["yes", "no"] * 300)
+    chain = [release(1, "1"), release(2, "2"), release(3, "1", "rollback")]
+    assert measure_performance(spec, lake, WINDOW, bundle(spec), chain).concept_drift.n_rows == 600
 
 
 @pytest.mark.parametrize(

@@ -63,5 +63,5 @@ def test_the_asset_tells_files_and_bytes_of_all_tables(tiny_spec, lake, store):
 
 
 def test_a_horizon_under_a_day_is_refused(tiny_spec):
-    with pytest.raises(SpecError, match="upkeep.time_travel must be a day"):
+    with pytest.raises(SpecError, match="upkeep.time_travel is 2:00:00; it must be greater than or equal to 1 day"):
         replace(tiny_spec, upkeep=UpkeepPolicy(time_travel=timedelta(hours=2)))

@@ -45,6 +45,12 @@ def test_help_names_every_command(tmp_path):
     named = set(result.stdout.split())
     assert {"demo", "up", "serve", "replay", "predict", "feedback", "retrain", "pause", "resume"} <= named
     assert {"keys", "release", "status", "doctor", "backtest"} <= named
+    assert "\n    mlops demo     " in result.stdout
+
+
+def test_the_help_of_a_backtest_lists_its_policies(tmp_path):
+    told = mlops("backtest", "--help", home=tmp_path).stdout
+    assert "\n  static               never retrain " in told
 
 
 def test_an_unknown_model_is_named_with_those_that_exist(tmp_path):
@@ -59,6 +65,19 @@ def test_a_spec_that_can_not_be_read_is_named(tmp_path):
     (tmp_path / "broken_spec.py").write_text("spec = = 1\n")
     result = mlops("status", home=tmp_path, MLOPS_MODELS="broken_spec", PYTHONPATH=str(tmp_path))
     assert_one_line(result, "broken_spec", "SyntaxError")
+
+
+@pytest.mark.parametrize("command", ["status", "up"])
+def test_a_policy_that_can_not_work_is_named_with_its_field(command, tmp_path):
+    lines = [
+        "from dataclasses import replace",
+        "from mlops_assets.models.breast_cancer import spec as built_in",
+        "from mlops_assets.spec import AccuracyPolicy",
+        "spec = replace(built_in, name='mine', accuracy=AccuracyPolicy(confirm='bounds'))",
+    ]
+    (tmp_path / "my_model.py").write_text("\n".join(lines))
+    result = mlops(command, home=tmp_path / "home", MLOPS_MODELS="my_model", PYTHONPATH=str(tmp_path))
+    assert_one_line(result, "my_model: mine: accuracy.confirm is 'bounds'; it must be 'bound' or 'point'")
 
 
 def test_a_server_that_is_not_up_is_named_with_the_mend(tmp_path):

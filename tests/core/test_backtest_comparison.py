@@ -118,6 +118,15 @@ def test_a_clearly_better_policy_is_recommended_whatever_it_costs():
     assert recommend([STATIC, policy("weekly", 0.26, 48), policy("drift", 0.28, 3)], LOG_LOSS).policy == "weekly"
 
 
+@pytest.mark.parametrize("margin", [0.0, -1.0])
+def test_without_a_margin_the_best_is_recommended(margin):
+    found = recommend(
+        [STATIC, policy("weekly", 0.2700, 48), policy("drift", 0.2701, 16)],
+        GatePolicy(metric="log_loss", margin=margin),
+    )
+    assert found.policy == "weekly"
+
+
 def test_nothing_is_retrained_for_less_than_the_gates_margin():
     found = recommend([STATIC, policy("weekly", 0.2985, 48, half=0.0001)], LOG_LOSS)
     assert found.policy == "static"

@@ -42,10 +42,16 @@ def test_seasonal_features_can_be_left_uncounted():
         ("monthly", "drift-no-seasonal"),
         ("", "static"),
         ("static+drift", "static"),
+        ("drift+new_data", "new_data is not replayed"),
         ("drift[", "overrides"),
         ("drift[drift.windows=2]", "consecutive_windows"),
-        ("drift[training.trials=2]", "retraining.<field>"),
+        ("drift[training.trials=2]", "retraining.schedule, retraining.cool_down_windows"),
+        ("drift[retraining.attempts=1]", "retraining.schedule, retraining.cool_down_windows"),
         ("drift[drift.votes]", "<section>.<field>=<value>"),
+        ("weekly[drift.votes=1]", "policy weekly does not read drift.votes; leave it out"),
+        ("weekly[retraining.cool_down_windows=2]", "policy weekly does not read retraining.cool_down_windows"),
+        ("drift+accuracy[retraining.schedule=0 2 * * *]", "does not read retraining.schedule"),
+        ("static[gate.margin=0]", "policy static does not read gate.margin"),
     ],
 )
 def test_what_is_no_policy_is_answered_with_those_there_are(text, word):
@@ -53,9 +59,17 @@ def test_what_is_no_policy_is_answered_with_those_there_are(text, word):
         parse_policy(text)
 
 
-def test_a_value_that_does_not_fit_is_named():
-    with pytest.raises(SpecError, match="consecutive_windows=many"):
-        spec_under(SPEC, parse_policy("drift[drift.consecutive_windows=many]"))
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("drift[drift.consecutive_windows=many]", "drift.consecutive_windows is 'many'; it must be a valid integer"),
+        ("drift[drift.votes=9]", "drift.votes is '9'; it must be less than or equal to 3"),
+        ("weekly[retraining.schedule=rubbish]", "retraining.schedule is 'rubbish'; it must have the five fields"),
+    ],
+)
+def test_a_value_that_does_not_fit_is_named(text, message):
+    with pytest.raises(SpecError, match=message):
+        spec_under(SPEC, parse_policy(text))
 
 
 def test_a_sweep_varies_the_policies_that_read_the_field():
@@ -70,6 +84,18 @@ def test_a_sweep_varies_the_policies_that_read_the_field():
         "drift[drift.consecutive_windows=3;gate.metric=accuracy]",
         "drift[drift.consecutive_windows=3;gate.metric=log_loss]",
     ]
+
+
+def test_a_sweep_of_the_schedule_varies_those_who_follow_it():
+    asked = [parse_policy(name) for name in ("static", "weekly", "drift")]
+    names = [policy.name for policy in sweep(asked, ["retraining.schedule=0 0 * * 1,0 0 * * 2"])]
+    weekly = [f"weekly[retraining.schedule=0 0 * * {day}]" for day in (1, 2)]
+    assert names == ["static", *weekly, "drift"]
+
+
+def test_a_sweep_that_no_policy_reads_is_refused():
+    with pytest.raises(SpecError, match="--sweep drift.votes: none of the policies reads it"):
+        sweep([parse_policy("static"), parse_policy("weekly")], ["drift.votes=1,2"])
 
 
 def test_a_sweep_of_no_field_is_refused():

@@ -52,12 +52,15 @@ def test_few_or_constant_errors_are_no_drift_and_json(errors):
     assert found.changes == ()
     assert not found.to_dict()["detected"]
     json.dumps(found.to_dict(), allow_nan=False)
-    assert f"{len(errors)} labeled rows" in str(found)
+    since = " since 2024-01-01 00:00" if errors else ""
+    assert str(found) == f"no change of the error rate in {len(errors)} labeled rows{since}"
+    assert found.to_dict()["begins_at"] == (START.isoformat() if errors else None)
 
 
 def test_what_was_found_is_said_in_a_sentence():
     found = detect_concept_drift(*stream((3000, 0.0), (3000, 1.0)))
     assert str(found).startswith("error rate changed from 0.0000 to 1.0000 since 2024-01-03 02:00, seen at 2024-01-03")
+    assert str(found).endswith(", in 6000 labeled rows since 2024-01-01 00:00")
     json.dumps(found.to_dict(), allow_nan=False)
 
 

@@ -94,11 +94,19 @@ def test_it_retrains_exactly_if_the_decisive_windows_end_with_three_drifted_ones
     assert decision.reason
 
 
-def accuracy(*highs: float | None, labels: int = 1000, policy: AccuracyPolicy | None = None, cool_down: int = 0):
+def accuracy(
+    *highs: float | None,
+    labels: int = 1000,
+    policy: AccuracyPolicy | None = None,
+    cool_down: int = 0,
+    versions: str = "",
+):
+    """Windows of these upper bounds, answered by these versions, all by 2 unless named; 2 is in production."""
     verdicts = [
         WindowVerdict(
             start=START + week * WEEK,
             end=START + (week + 1) * WEEK,
+            version=versions[week] if versions else "2",
             n_labels=0 if high is None else labels,
             accuracy=None if high is None else high - 0.02,
             accuracy_high=high,
@@ -107,7 +115,12 @@ def accuracy(*highs: float | None, labels: int = 1000, policy: AccuracyPolicy | 
         for week, high in enumerate(highs)
     ]
     return decide_accuracy_retraining(
-        verdicts, policy=policy or AccuracyPolicy(), cool_down_windows=cool_down, reset_at=None, generation=3
+        verdicts,
+        policy=policy or AccuracyPolicy(),
+        version="2",
+        cool_down_windows=cool_down,
+        reset_at=None,
+        generation=3,
     )
 
 
@@ -128,6 +141,13 @@ def test_the_newest_complete_window_decides():
     assert accuracy(0.95, 0.5, None).retrain
 
 
+def test_a_verdict_on_a_version_that_is_no_longer_in_production_is_passed_over():
+    assert not accuracy(0.5, versions="1").retrain
+    assert accuracy(0.5, versions="2").retrain
+    assert not accuracy(0.95, 0.5, versions="21").retrain
+    assert accuracy(0.5, 0.95, versions="21").retrain
+
+
 def test_too_few_labels_and_the_cool_down_never_trigger():
     assert not accuracy(0.5, labels=499).retrain
     assert not accuracy(0.5, cool_down=1).retrain
@@ -137,7 +157,7 @@ def test_too_few_labels_and_the_cool_down_never_trigger():
 def test_without_baseline_or_floor_there_is_no_alarm():
     verdict = WindowVerdict(start=START, end=START + WEEK, n_labels=9999, accuracy=0.1, accuracy_high=0.2)
     decision = decide_accuracy_retraining(
-        [verdict], policy=AccuracyPolicy(), cool_down_windows=0, reset_at=None, generation=1
+        [verdict], policy=AccuracyPolicy(), version="", cool_down_windows=0, reset_at=None, generation=1
     )
     assert not decision.retrain
 

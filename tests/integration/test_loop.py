@@ -201,6 +201,28 @@ def test_a_correction_that_is_taken_back_before_the_sensor_looks_retrains_nothin
         assert loop.retrainings() == []
 
 
+def test_a_correction_after_a_promotion_makes_the_report_of_the_version_that_answered_and_asks_for_nothing(
+    home, tiny_spec
+):
+    with dg.instance_for_test() as instance:
+        spec = accuracy_only(tiny_spec)
+        loop = InProcessLoop(replace(spec, gate=replace(spec.gate, margin=-1.0)), home, instance)
+        play(loop, 0)
+        before = latest_summaries(loop.lake, "tiny", "performance_metrics")[0]
+        assert loop.run("retrain").success
+        assert loop.store.latest("tiny").routing.production.version == "2"
+        correct(loop, 0, observed_after=1.6 * DAY, flipped=True)
+        loop.tick_all()
+        again = latest_summaries(loop.lake, "tiny", "performance_metrics")[0]
+        assert again["computed_at"] > before["computed_at"]
+        assert (again["model_version"], again["generation"]) == ("1", 2)
+        assert again["production"]["n_labels"] == before["production"]["n_labels"] == ROWS_A_DAY
+        assert again["production"]["accuracy"] < 0.3
+        assert again["estimate"]["value"] == before["estimate"]["value"]
+        assert again["concept_drift"]["n_rows"] == ROWS_A_DAY
+        assert loop.retrainings() == []
+
+
 def test_a_performance_report_tells_all_that_is_known_of_a_window(home, tiny_spec):
     with dg.instance_for_test() as instance:
         loop = InProcessLoop(accuracy_only(tiny_spec), home, instance)

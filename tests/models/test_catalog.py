@@ -101,8 +101,7 @@ def test_a_code_location_loads_without_heavy_libraries():
     [
         ("slices=('alcohol',)", "slices names 'alcohol', which is no Category; declare it or leave it out"),
         ("slices=('color',)", "slices names 'color'"),
-        ("accuracy=AccuracyPolicy(margin=3)", "accuracy margin and floor are shares; write 0.03"),
-        ("accuracy=AccuracyPolicy(floor=90)", "accuracy margin and floor are shares; write 0.03"),
+        ("accuracy=AccuracyPolicy(confirm='bounds')", "accuracy.confirm is 'bounds'; it must be 'bound' or 'point'"),
     ],
 )
 def test_a_spec_that_could_not_be_monitored_is_refused_with_the_mend(module, field, message):

@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import product
-from typing import Any
 
 from mlops_assets.errors import SpecError
-from mlops_assets.spec import AccuracyPolicy, DriftPolicy, GatePolicy, ModelSpec, RetrainingPolicy, TriggerName
+from mlops_assets.policy_fields import read_field
+from mlops_assets.spec import AccuracyPolicy, DriftPolicy, GatePolicy, ModelSpec, TriggerName
 
 STATIC = "static"
 NAMED_TRIGGERS: dict[str, TriggerName] = {
@@ -19,18 +19,15 @@ NAMED_TRIGGERS: dict[str, TriggerName] = {
 
 DEFAULT_POLICIES = (STATIC, *NAMED_TRIGGERS, "drift+accuracy")
 
-_SECTIONS: dict[str, type] = {
-    "drift": DriftPolicy,
-    "accuracy": AccuracyPolicy,
-    "gate": GatePolicy,
-    "retraining": RetrainingPolicy,
-}
+_EVERY: frozenset[TriggerName] = frozenset(NAMED_TRIGGERS.values())
 _READ_BY: dict[str, frozenset[TriggerName]] = {
-    "drift": frozenset({"drift"}),
-    "accuracy": frozenset({"accuracy"}),
-    "gate": frozenset({"schedule", "drift", "accuracy"}),
-    "retraining": frozenset({"schedule", "drift", "accuracy"}),
+    **{f"drift.{field.name}": frozenset({"drift"}) for field in fields(DriftPolicy)},
+    **{f"accuracy.{field.name}": frozenset({"accuracy"}) for field in fields(AccuracyPolicy)},
+    **{f"gate.{field.name}": _EVERY for field in fields(GatePolicy)},
+    "retraining.schedule": frozenset({"schedule"}),
+    "retraining.cool_down_windows": frozenset({"drift", "accuracy"}),
 }
+"""The fields of the spec that a replay reads, and the triggers that read them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,10 +55,12 @@ def parse_policy(text: str) -> BacktestPolicy:
             separated by semicolons: `drift+accuracy[drift.consecutive_windows=2;gate.metric=accuracy]`.
 
     Raises:
-        SpecError: A name or a field does not exist, or a value does not fit; says which there are.
+        SpecError: A name or a field does not exist, or no trigger of the policy reads the field; says which there are.
     """
     head, bracket, rest = text.strip().partition("[")
     parts = head.split("+")
+    if "new_data" in parts:
+        raise SpecError("new_data is not replayed: no history tells when the source has changed")
     unknown = sorted({part for part in parts if part not in NAMED_TRIGGERS and part != STATIC})
     if unknown or (bracket and not rest.endswith("]")) or (STATIC in parts and len(parts) > 1):
         raise SpecError(
@@ -69,14 +68,15 @@ def parse_policy(text: str) -> BacktestPolicy:
             f"and overrides as in drift[drift.consecutive_windows=2;gate.metric=accuracy]"
         )
     pairs = tuple(_assignment(part) for part in rest.removesuffix("]").split(";")) if bracket else ()
-    return _with_overrides(
-        BacktestPolicy(
-            name=head,
-            triggers=frozenset(NAMED_TRIGGERS[part] for part in parts if part != STATIC),
-            count_seasonal="drift-no-seasonal" not in parts,
-        ),
-        pairs,
+    policy = BacktestPolicy(
+        name=head,
+        triggers=frozenset(NAMED_TRIGGERS[part] for part in parts if part != STATIC),
+        count_seasonal="drift-no-seasonal" not in parts,
     )
+    for field, _ in pairs:
+        if not _reads(policy, field):
+            raise SpecError(f"policy {head} does not read {field}; leave it out")
+    return _with_overrides(policy, pairs)
 
 
 def sweep(policies: Iterable[BacktestPolicy], sweeps: Sequence[str]) -> list[BacktestPolicy]:
@@ -87,15 +87,17 @@ def sweep(policies: Iterable[BacktestPolicy], sweeps: Sequence[str]) -> list[Bac
         sweeps: Each as `drift.consecutive_windows=2,3,4`.
 
     Raises:
-        SpecError: A field does not exist, or a value does not fit.
+        SpecError: A field does not exist, or none of the policies reads it.
     """
-    swept = []
+    policies, swept = list(policies), []
     for text in sweeps:
         field, values = _assignment(text)
+        if not any(_reads(policy, field) for policy in policies):
+            raise SpecError(f"--sweep {field}: none of the policies reads it; leave it out")
         swept.append([(field, value) for value in values.split(",")])
     variants = []
     for policy in policies:
-        read = [pairs for pairs in swept if policy.triggers & _READ_BY[pairs[0][0].partition(".")[0]]]
+        read = [pairs for pairs in swept if _reads(policy, pairs[0][0])]
         variants += [_with_overrides(policy, pairs) for pairs in product(*read)]
     return variants
 
@@ -108,11 +110,16 @@ def spec_under(spec: ModelSpec, policy: BacktestPolicy) -> ModelSpec:
     """
     for field, value in policy.overrides:
         section, _, name = field.partition(".")
-        spec = replace(spec, **{section: _replaced(getattr(spec, section), name, value)})
+        declared = getattr(spec, section)
+        spec = replace(spec, **{section: replace(declared, **{name: read_field(section, type(declared), name, value)})})
     if policy.count_seasonal:
         return spec
     features = tuple(replace(f, counts_for_drift=f.counts_for_drift and not f.seasonal) for f in spec.features)
     return replace(spec, features=features)
+
+
+def _reads(policy: BacktestPolicy, field: str) -> bool:
+    return bool(policy.triggers & _READ_BY[field])
 
 
 def _with_overrides(policy: BacktestPolicy, pairs: Sequence[tuple[str, str]]) -> BacktestPolicy:
@@ -124,19 +131,11 @@ def _with_overrides(policy: BacktestPolicy, pairs: Sequence[tuple[str, str]]) ->
 
 def _assignment(text: str) -> tuple[str, str]:
     field, equals, value = (part.strip() for part in text.partition("="))
-    section, _, name = field.partition(".")
-    known = {f.name for f in fields(_SECTIONS[section])} if section in _SECTIONS else set()
-    if not equals or name not in known:
-        choices = ", ".join(sorted(known)) if known else ", ".join(f"{section}.<field>" for section in _SECTIONS)
-        raise SpecError(f"{text.strip()!r} sets no field of a policy: write <section>.<field>=<value> with {choices}")
+    if not equals or field not in _READ_BY:
+        section = field.partition(".")[0]
+        known = [name for name in _READ_BY if name.partition(".")[0] == section] or list(_READ_BY)
+        raise SpecError(
+            f"{text.strip()!r} sets nothing that a backtest reads: write <section>.<field>=<value> with one of "
+            f"{', '.join(known)}"
+        )
     return field, value
-
-
-def _replaced(section: Any, name: str, value: str) -> Any:
-    from pydantic import TypeAdapter, ValidationError
-
-    current = {field.name: getattr(section, field.name) for field in fields(section)}
-    try:
-        return TypeAdapter(type(section)).validate_python({**current, name: value})
-    except ValidationError as error:
-        raise SpecError(f"{name}={value}: {error.errors()[0]['msg']}") from None

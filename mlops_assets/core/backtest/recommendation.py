@@ -33,7 +33,7 @@ def recommend(policies: Sequence[Mapping[str, Any]], gate: GatePolicy) -> Recomm
     if not better:
         return Recommendation(STATIC, f"no policy is better than {STATIC} in {_words(gate)} by the 95 % interval")
     best = max(better, key=lambda policy: _quality(policy, gate))
-    near = [policy for policy in (static, *better) if _shortfall(policy, best, gate) < gate.margin]
+    near = [policy for policy in (static, *better) if policy is best or _shortfall(policy, best, gate) < gate.margin]
     chosen = min(near, key=lambda policy: (policy["retrainings"], -_quality(policy, gate)))
     return Recommendation(chosen["name"], _reason(chosen, best, gate))
 

@@ -224,6 +224,7 @@ class _Replay:
                 start=window.start,
                 end=window.end,
                 drift=self.outcome.drift[window].verdict,
+                version=str(self.champion.number),
                 n_labels=measured.n_rows if measured else 0,
                 accuracy=measured.accuracy.value if measured else None,
                 accuracy_high=measured.accuracy.high if measured else None,
@@ -239,7 +240,10 @@ class _Replay:
         if "drift" in self.policy.triggers:
             yield decide_drift_retraining(self.outcome.verdicts, policy=self.spec.drift, **self._since())
         if "accuracy" in self.policy.triggers:
-            yield decide_accuracy_retraining(self.outcome.verdicts, policy=self.spec.accuracy, **self._since())
+            version = str(self.champion.number)
+            yield decide_accuracy_retraining(
+                self.outcome.verdicts, policy=self.spec.accuracy, version=version, **self._since()
+            )
 
     def _since(self) -> dict[str, Any]:
         return {
