@@ -48,11 +48,6 @@ def test_help_names_every_command(tmp_path):
     assert "\n    mlops demo     " in result.stdout
 
 
-def test_the_help_of_a_backtest_lists_its_policies(tmp_path):
-    told = mlops("backtest", "--help", home=tmp_path).stdout
-    assert "\n  static               never retrain " in told
-
-
 def test_an_unknown_model_is_named_with_those_that_exist(tmp_path):
     assert_one_line(mlops("predict", "nope", "-", home=tmp_path), "'nope'", "flight_delay")
 
