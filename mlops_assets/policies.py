@@ -174,7 +174,8 @@ class RetrainingPolicy:
         triggers: Drifted windows in a row, accuracy under its threshold, the schedule, and new data where the spec
             tells the version of its source. A trigger that is not named has no sensor; its reports and checks are
             made all the same.
-        schedule: Cron, UTC.
+        schedule: Cron, UTC. A retraining begins the count of drifted windows again: one that comes sooner than
+            `DriftPolicy.consecutive_windows` of them leaves nothing to the drift trigger.
         cool_down_windows: Windows after a retraining in which drift, accuracy and new data ask for nothing.
         attempts: Runs for one reason before it is given up.
     """

@@ -90,7 +90,6 @@ def test_all_sensors_and_schedules_run_by_default(repository):
     schedules = {schedule.name: schedule for schedule in repository.schedule_defs}
     assert {name: schedule.cron_schedule for name, schedule in schedules.items()} == {
         "breast_cancer_weekly_schedule": "0 2 * * 0",
-        "flight_delay_weekly_schedule": "0 2 * * 0",
         "breast_cancer_lake_upkeep_schedule": "0 3 * * *",
         "flight_delay_lake_upkeep_schedule": "0 3 * * *",
     }

@@ -56,6 +56,13 @@ def test_the_schedule_retrains_at_its_times_on_what_was_settled_by_then(history)
     assert {one.false_alarm for one in made} == {None}
 
 
+def test_a_schedule_that_comes_sooner_than_the_streak_leaves_nothing_to_the_drift_trigger(history):
+    daily = [ANCHOR + (day + 1) * DAY + HORIZON for day in range(N_WINDOWS)]
+    weekly, both = (run(history, policy, scheduled=daily).retrainings for policy in ("weekly", "weekly+drift"))
+    assert both == weekly
+    assert "drift" in {one.trigger for one in run(history, "drift").retrainings}
+
+
 def test_the_schedules_times_mean_nothing_to_a_policy_without_it(history):
     assert run(history, "static", scheduled=[ANCHOR + DAY]).retrainings == []
 
