@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from mlops_assets.core.feature_drift import FeatureDrift, category_drift, number_drift
-from mlops_assets.core.profile import Counts, NumberProfile, Profile
+from mlops_assets.core.profile import CategoryCounts, Counts, NumberCounts, NumberProfile, Profile
 from mlops_assets.core.statistics import benjamini_hochberg
 from mlops_assets.spec import DriftPolicy, Feature
 
@@ -66,15 +66,16 @@ def score_window(
         features: The spec's features; those that the profile lacks are left out.
         minimum_rows: With fewer rows in the window the verdict is "insufficient_data".
         season: Rows of the window's phase of the season, counted on that profile: what seasonal features are compared
-            with where the policy says "matched". With fewer than `minimum_rows` of them, seasonal features are
-            compared with the profile and do not count.
+            with where the policy says "matched". With fewer than `minimum_rows` of its own history, a seasonal feature
+            is compared with the profile and does not count.
     """
-    enough = counts.n_rows >= max(minimum_rows, 1) and profile.n_rows > 0
-    matched = season if season is not None and season.n_rows >= max(minimum_rows, 1) else None
+    minimum_rows = max(minimum_rows, 1)
+    enough = counts.n_rows >= minimum_rows and profile.n_rows > 0
+    known = [feature for feature in features if feature.name in profile.by_name]
     measured = WindowDrift(
         "clean" if enough else "insufficient_data",
         counts.n_rows,
-        _adjusted([_measure(profile, counts, f, policy, matched) for f in features if f.name in profile.by_name]),
+        _adjusted([_measure(profile, counts, feature, policy, season, minimum_rows) for feature in known]),
         (),
         *_adjusted_predictions(profile, counts),
     )
@@ -102,12 +103,12 @@ def _weakness(feature: FeatureDrift) -> tuple[bool, float, str]:
 
 
 def _measure(
-    profile: Profile, counts: Counts, feature: Feature, policy: DriftPolicy, season: Counts | None
+    profile: Profile, counts: Counts, feature: Feature, policy: DriftPolicy, season: Counts | None, minimum_rows: int
 ) -> FeatureDrift:
-    seasonal = feature.seasonal and policy.seasonal == "matched"
+    matched = feature.seasonal and policy.seasonal == "matched"
     counted = feature.counts_for_drift and (not policy.decisive_features or feature.name in policy.decisive_features)
-    against = season if seasonal else None
     reference, name = profile.by_name[feature.name], feature.name
+    against = season if matched and season is not None and _history(season, name) >= minimum_rows else None
     if isinstance(reference, NumberProfile):
         reference = reference if against is None else replace(reference, counts=against.numbers[name])
         drift = number_drift(reference, counts.numbers[name])
@@ -117,9 +118,14 @@ def _measure(
     return replace(
         drift,
         reference="training" if against is None else "season",
-        counted=counted and not (seasonal and against is None),
+        counted=counted and not (matched and against is None),
         seasonal=feature.seasonal,
     )
+
+
+def _history(season: Counts, name: str) -> int:
+    counts: NumberCounts | CategoryCounts = season.numbers[name] if name in season.numbers else season.categories[name]
+    return counts.n_rows
 
 
 def _adjusted_predictions(profile: Profile, counts: Counts) -> tuple[FeatureDrift | None, FeatureDrift | None]:

@@ -49,6 +49,11 @@ class NumberCounts:
     negative_infinity: int = 0
     positive_infinity: int = 0
 
+    @property
+    def n_rows(self) -> int:
+        """All of them."""
+        return sum(self.slots) + self.missing + self.not_a_number + self.negative_infinity + self.positive_infinity
+
 
 @dataclass(frozen=True, slots=True)
 class CategoryCounts:
@@ -65,6 +70,11 @@ class CategoryCounts:
     other: int = 0
     unseen: int = 0
     missing: int = 0
+
+    @property
+    def n_rows(self) -> int:
+        """All of them."""
+        return sum(self.frequent) + self.other + self.unseen + self.missing
 
 
 @dataclass(frozen=True, slots=True)
