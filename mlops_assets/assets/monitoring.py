@@ -70,6 +70,7 @@ def build_monitoring_assets(spec: ModelSpec) -> list[dg.AssetsDefinition]:
             estimate = estimate_window(spec, lake, window, bundle)
         except DataError as error:
             raise dg.Failure(str(error), allow_retries=False) from None
+        # Before the page: its pictures read the window from the lake, and the triggers do not wait for a picture.
         store_drift(spec, lake, window, release, bundle, drift, estimate)
         report = DriftReport(
             window, bundle.manifest.version, release.generation, drift.verdict, drift.n_rows, drift.drifted_features

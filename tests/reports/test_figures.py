@@ -15,7 +15,7 @@ PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 MAXIMUM_BYTES = 150_000
 STARTS = [datetime(2013, 1, 29, tzinfo=UTC) + timedelta(days=7 * number) for number in range(60)]
 
-BLUE, VERMILION = (0, 114, 178), (213, 94, 0)
+BLUE, VERMILION, DARK_RED = (0, 114, 178), (213, 94, 0), (143, 29, 14)
 
 
 def size_of(png: bytes) -> tuple[int, int]:
@@ -97,6 +97,13 @@ def test_the_heat_map_takes_any_number_of_features_and_windows(n_features, n_win
 @pytest.mark.parametrize("value", [None, np.nan, np.inf, 0.0, 1e12])
 def test_the_heat_map_takes_any_value(value):
     assert size_of(figures.psi_heat_map([HOSTILE], [HOSTILE], [[value]]))[0] == WIDTH
+
+
+@pytest.mark.parametrize("threshold", [0.0, 1e-320, 1e300, np.inf])
+def test_the_heat_map_takes_any_threshold_that_a_policy_may_have(threshold):
+    png = figures.psi_heat_map(["a", "b"], ["f"], [[0.0, 0.4]], threshold=threshold)
+    assert size_of(png)[0] == WIDTH
+    assert (pixels_of(png, color=DARK_RED) > 10_000) == (threshold < 1), "more than the bar at the side"
 
 
 def test_the_heat_map_changes_color_at_the_threshold():
