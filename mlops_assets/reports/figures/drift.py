@@ -28,7 +28,8 @@ class FeatureHistogram:
 
     Attributes:
         edges: For a number: n + 1 edges of the first n bins, of any widths; the outer ones may be infinite.
-        labels: For a category: one a bin. For a number: names of the bins after those between the edges ("missing").
+        labels: For a category: one a bin. For a number: names of the bins after those between the edges, such as
+            "missing".
         reference: Shares, 0 to 1.
         current: Shares of the same bins.
         note: A few words under the name, such as the statistics.
