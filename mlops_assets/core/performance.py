@@ -40,7 +40,7 @@ PROBABILITY_FLOOR = 1e-7
 
 @dataclass(frozen=True, kw_only=True)
 class Performance:
-    """The metrics of one set of labeled rows; None where one class alone leaves a metric undefined."""
+    """The metrics of one set of labeled rows; None where its denominator is 0 or, of AUC, one class is missing."""
 
     n_rows: int
     prior: float
@@ -113,9 +113,7 @@ def evaluate(scores: Scores, labels: Labels, *, threshold: float, prior: float) 
     answers = scores >= threshold
     losses = row_log_losses(scores, labels)
     both_classes = 0 < labels.sum() < len(labels)
-    true_positives = int((answers & (labels == 1)).sum())
-    precision = true_positives / int(answers.sum()) if answers.any() else None
-    recall = true_positives / int(labels.sum()) if labels.any() else None
+    true_positives, n_answers, n_positives = int(answers[labels == 1].sum()), int(answers.sum()), int(labels.sum())
     return Performance(
         n_rows=len(scores),
         prior=float(prior),
@@ -124,9 +122,9 @@ def evaluate(scores: Scores, labels: Labels, *, threshold: float, prior: float) 
         auc=delong_interval(scores, labels) if both_classes else None,
         pr_auc=average_precision(scores, labels) if both_classes else None,
         brier=float(np.mean((scores - labels) ** 2)),
-        precision=precision,
-        recall=recall,
-        f1=_f1(precision, recall),
+        precision=true_positives / n_answers if n_answers else None,
+        recall=true_positives / n_positives if n_positives else None,
+        f1=2 * true_positives / (n_answers + n_positives) if n_answers + n_positives else None,
         calibration_error=calibration_error(scores, labels),
         constant_accuracy=float(np.mean(labels == (prior >= threshold))),
         constant_log_loss=float(row_log_losses(np.full(len(labels), prior), labels).mean()),
@@ -201,9 +199,3 @@ def average_precision(scores: Scores, labels: Labels) -> float:
     true_positives = np.cumsum(labels[order])[ends]
     gained = np.diff(true_positives, prepend=0)
     return float(np.sum(gained * true_positives / (ends + 1)) / true_positives[-1])
-
-
-def _f1(precision: float | None, recall: float | None) -> float | None:
-    if precision is None or recall is None:
-        return None
-    return 2 * precision * recall / (precision + recall) if precision + recall else 0.0

@@ -62,6 +62,15 @@ def test_the_delong_interval_is_wide_where_the_bootstrap_is():
     assert interval.high - interval.low == pytest.approx(4 * 0.98 * np.std(areas), rel=0.2)
 
 
+def test_a_model_that_never_answers_positive_has_an_f1_of_0_unless_no_label_is_positive():
+    never = np.full(800, 0.2)
+    assert (measured(never).f1, measured(never).precision, measured(never).recall) == (0.0, None, 0.0)
+    assert metrics.f1_score(LABELS, never >= 0.5) == 0.0
+    nothing = measured(never, np.zeros(800, dtype=int))
+    assert (nothing.f1, nothing.precision, nothing.recall) == (None, None, None)
+    assert measured(1 - never, np.zeros(800, dtype=int)).f1 == 0.0
+
+
 @pytest.mark.parametrize("label", [0, 1])
 def test_one_class_leaves_auc_undefined_and_the_rest_stands(label):
     performance = measured(labels=np.full(800, label))

@@ -61,7 +61,7 @@ def f1_difference(challenger: Scores, champion: Scores, labels: Labels, *, thres
         threshold: Probability from which the answer is positive.
 
     Returns:
-        None where neither labels nor answers are ever positive.
+        None where either of them is undefined: neither a label nor an answer of that model is positive.
 
     Source:
         The delta method on F1 = 2 mean(y a) / mean(y + a), a ratio of means; paired by row.
