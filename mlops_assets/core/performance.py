@@ -1,5 +1,6 @@
 """How well scores match labels: metrics with 95 % intervals, and the constant predictor beside them."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,9 +10,9 @@ from mlops_assets.core.intervals import (
     Estimate,
     Labels,
     Scores,
-    clipped,
     delong_difference,
     delong_interval,
+    f1_interval,
     mean_interval,
     wilson_interval,
 )
@@ -36,6 +37,7 @@ __all__ = [
 ]
 
 PROBABILITY_FLOOR = 1e-7
+LARGEST_LOG_LOSS = -math.log(PROBABILITY_FLOOR)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +120,7 @@ def evaluate(scores: Scores, labels: Labels, *, threshold: float, prior: float) 
         n_rows=len(scores),
         prior=float(prior),
         accuracy=wilson_interval(int((answers == (labels == 1)).sum()), len(labels)),
-        log_loss=mean_interval(losses),
+        log_loss=mean_interval(losses, low=0.0, high=LARGEST_LOG_LOSS),
         auc=delong_interval(scores, labels) if both_classes else None,
         pr_auc=average_precision(scores, labels) if both_classes else None,
         brier=float(np.mean((scores - labels) ** 2)),
@@ -141,14 +143,18 @@ def paired_difference(challenger: Scores, champion: Scores, labels: Labels, *, t
         threshold: Probability from which the answer is positive.
 
     Returns:
-        Mean differences, challenger less champion, with normal 95 % intervals of the paired differences (for AUC, None
+        Mean differences, challenger less champion, with 95 % t intervals of the paired differences (for AUC, None
         with one class, by DeLong's covariance).
     """
     hit = labels == 1
     right = ((challenger >= threshold) == hit).astype(float) - ((champion >= threshold) == hit).astype(float)
     worse = row_log_losses(challenger, labels) - row_log_losses(champion, labels)
     areas = delong_difference(challenger, champion, labels) if hit.any() and not hit.all() else None
-    return PairedDifference(accuracy=mean_interval(right), log_loss=mean_interval(worse), auc=areas)
+    return PairedDifference(
+        accuracy=mean_interval(right, low=-1.0, high=1.0),
+        log_loss=mean_interval(worse, low=-LARGEST_LOG_LOSS, high=LARGEST_LOG_LOSS),
+        auc=areas,
+    )
 
 
 def further_intervals(
@@ -163,17 +169,19 @@ def further_intervals(
         threshold: Probability from which the answer is positive.
 
     Returns:
-        Precision and recall by Wilson, the Brier score by its rows' variance, and F1, the area under the
+        Precision, recall and F1 by Wilson, the Brier score by its rows' variance, and the area under the
         precision-recall curve and the calibration error by the bootstrap; undefined metrics are left out.
     """
     answers, hits = scores >= threshold, labels == 1
     n_true = int((answers & hits).sum())
     shares = {"precision": int(answers.sum()), "recall": int(hits.sum())}
-    values = measured.metrics()
+    intervals = {name: wilson_interval(n_true, n_rows) for name, n_rows in shares.items() if n_rows}
+    if measured.f1 is not None:
+        intervals["f1"] = f1_interval(measured.f1, int((answers | hits).sum()))
     return {
-        **{name: wilson_interval(n_true, n_rows) for name, n_rows in shares.items() if n_rows},
-        "brier": clipped(mean_interval((scores - labels) ** 2)),
-        **bootstrap_intervals(values, scores, labels, threshold=threshold),
+        **intervals,
+        "brier": mean_interval((scores - labels) ** 2, low=0.0, high=1.0),
+        **bootstrap_intervals(measured.pr_auc, measured.calibration_error, scores, labels),
     }
 
 

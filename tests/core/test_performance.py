@@ -6,7 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics
 
-from mlops_assets.core.performance import delong_interval, evaluate, paired_difference, wilson_interval
+from mlops_assets.core.performance import (
+    LARGEST_LOG_LOSS,
+    delong_interval,
+    evaluate,
+    further_intervals,
+    paired_difference,
+    wilson_interval,
+)
 from mlops_assets.core.reliability import calibration_error
 from mlops_assets.errors import DataError, InsufficientDataError
 
@@ -78,6 +85,20 @@ def test_one_class_leaves_auc_undefined_and_the_rest_stands(label):
     assert performance.pr_auc is None
     assert "auc" not in performance.metrics_with_intervals()
     json.dumps(performance.metrics(), allow_nan=False)
+
+
+def test_one_row_says_nothing_about_a_mean():
+    one, other, label = np.array([0.2]), np.array([0.6]), np.array([1])
+    performance = measured(one, label)
+    further = further_intervals(performance, one, label, threshold=0.5)
+    assert (performance.log_loss.low, performance.log_loss.high) == (0.0, LARGEST_LOG_LOSS)
+    assert {name: (further[name].low, further[name].high) for name in ("brier", "calibration_error")} == {
+        "brier": (0.0, 1.0),
+        "calibration_error": (0.0, 1.0),
+    }
+    difference = paired_difference(one, other, label, threshold=0.5)
+    assert (difference.accuracy.low, difference.accuracy.value, difference.accuracy.high) == (-1.0, -1.0, 1.0)
+    assert (difference.log_loss.low, difference.log_loss.high) == (-LARGEST_LOG_LOSS, LARGEST_LOG_LOSS)
 
 
 def test_certain_and_wrong_costs_a_finite_loss():
