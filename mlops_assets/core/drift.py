@@ -22,10 +22,10 @@ class WindowDrift:
     """The verdict on one window.
 
     Attributes:
-        verdict: "insufficient_data" is neither drifted nor clean.
+        verdict: "insufficient_data" (too few rows, or no feature that counts) is neither drifted nor clean.
         n_rows: Rows of the window.
         features: Every feature, in the order of the spec.
-        drifted_features: Names of those that have drifted and count.
+        drifted_features: Names of those that have drifted and count; none of a window that is not judged.
         score: The drift of the model's own scores, which does not count; None where the profile has none.
         label: The drift of its decisions, likewise.
     """
@@ -88,11 +88,12 @@ def judge(measured: WindowDrift, policy: DriftPolicy) -> WindowDrift:
     A window with too little data stays one. Which features count was decided when they were measured.
     """
     features = tuple(_judged(feature, policy) for feature in measured.features)
-    drifted = tuple(feature.name for feature in features if feature.counted and feature.drifted)
-    n_counted = sum(feature.counted for feature in features)
-    verdict = measured.verdict
-    if verdict != "insufficient_data":
-        verdict = "drifted" if drifted and len(drifted) / n_counted > policy.drifted_share else "clean"
+    counted = [feature for feature in features if feature.counted]
+    drifted: tuple[str, ...] = ()
+    verdict: Verdict = "insufficient_data"
+    if measured.verdict != "insufficient_data" and counted:
+        drifted = tuple(feature.name for feature in counted if feature.drifted)
+        verdict = "drifted" if drifted and len(drifted) / len(counted) > policy.drifted_share else "clean"
     score, label = (None if d is None else _judged(d, policy) for d in (measured.score, measured.label))
     return WindowDrift(verdict, measured.n_rows, features, drifted, score, label)
 

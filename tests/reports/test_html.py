@@ -232,7 +232,7 @@ def test_a_clean_window_names_its_largest_change_or_the_share_that_it_stays_unde
     assert said(few, share) == (
         "No drift of the window: feature_40 has drifted, 1 of 2 features that count; it takes more than 50.0 %."
     )
-    assert said(window_drift(feature_drift(1, counted=False))) == "No drift: no feature counts."
+    assert said(window_drift(feature_drift(1, counted=False))) == "Not judged: no feature counts."
 
 
 def test_what_is_not_counted_and_the_models_answers_are_told_apart():
