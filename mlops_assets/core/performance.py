@@ -57,6 +57,9 @@ class Performance:
     calibration_error: float
     constant_accuracy: float
     constant_log_loss: float
+    constant_brier: float
+    constant_pr_auc: float | None
+    constant_f1: float | None
 
     def metrics(self) -> dict[str, float | None]:
         """Return every metric's value by name, the constant predictor's among them."""
@@ -74,6 +77,9 @@ class Performance:
             "calibration_error": self.calibration_error,
             "constant_accuracy": self.constant_accuracy,
             "constant_log_loss": self.constant_log_loss,
+            "constant_brier": self.constant_brier,
+            "constant_pr_auc": self.constant_pr_auc,
+            "constant_f1": self.constant_f1,
         }
 
     def metrics_with_intervals(self) -> dict[str, float]:
@@ -126,10 +132,13 @@ def evaluate(scores: Scores, labels: Labels, *, threshold: float, prior: float) 
         brier=float(np.mean((scores - labels) ** 2)),
         precision=true_positives / n_answers if n_answers else None,
         recall=true_positives / n_positives if n_positives else None,
-        f1=2 * true_positives / (n_answers + n_positives) if n_answers + n_positives else None,
+        f1=_f1(true_positives, n_answers, n_positives),
         calibration_error=calibration_error(scores, labels),
         constant_accuracy=float(np.mean(labels == (prior >= threshold))),
         constant_log_loss=float(row_log_losses(np.full(len(labels), prior), labels).mean()),
+        constant_brier=float(np.mean((prior - labels) ** 2)),
+        constant_pr_auc=n_positives / len(labels) if both_classes else None,
+        constant_f1=_f1(n_positives, len(labels), n_positives) if prior >= threshold else _f1(0, 0, n_positives),
     )
 
 
@@ -207,3 +216,8 @@ def average_precision(scores: Scores, labels: Labels) -> float:
     true_positives = np.cumsum(labels[order])[ends]
     gained = np.diff(true_positives, prepend=0)
     return float(np.sum(gained * true_positives / (ends + 1)) / true_positives[-1])
+
+
+def _f1(true_positives: int, n_answers: int, n_positives: int) -> float | None:
+    either = n_answers + n_positives
+    return 2 * true_positives / either if either else None

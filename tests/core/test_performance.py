@@ -43,8 +43,17 @@ def test_every_metric_is_scikit_learns():
             "calibration_error": calibration_error(SCORES, LABELS),
             "constant_accuracy": 1 - LABELS.mean(),
             "constant_log_loss": metrics.log_loss(LABELS, np.full(800, 0.3)),
+            "constant_brier": metrics.brier_score_loss(LABELS, np.full(800, 0.3)),
+            "constant_pr_auc": metrics.average_precision_score(LABELS, np.full(800, 0.3)),
+            "constant_f1": 0.0,
         }
     )
+
+
+def test_a_constant_predictor_of_the_frequent_label_finds_all_of_it():
+    performance = measured(prior=0.7)
+    assert performance.constant_f1 == pytest.approx(metrics.f1_score(LABELS, np.ones(800)))
+    assert performance.constant_accuracy == pytest.approx(LABELS.mean())
 
 
 def test_the_wilson_interval_of_a_published_example():

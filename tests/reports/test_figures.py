@@ -219,18 +219,22 @@ def test_no_figure_touches_the_state_of_pyplot():
 
 
 def slice_row(value: str, accuracy: float | None, **more) -> figures.SliceRow:
-    interval = {} if accuracy is None else {"low": accuracy - 0.02, "high": accuracy + 0.02}
-    return {"feature": "carrier", "value": value, "n_rows": 1234, "accuracy": accuracy, **interval, **more}
+    interval = {} if accuracy is None else {"accuracy_low": accuracy - 0.02, "accuracy_high": accuracy + 0.02}
+    return {"feature": "carrier", "value": value, "n_rows": 1234, "metrics": {"accuracy": accuracy, **interval, **more}}
 
 
 @pytest.mark.parametrize("n_slices", [1, 19, 200])
 def test_slices_have_a_line_each_up_to_a_limit(n_slices):
-    rows = [slice_row(f"v{number}", 0.9, constant=0.76) for number in range(n_slices)]
+    rows = [slice_row(f"v{number}", 0.9, constant_accuracy=0.76) for number in range(n_slices)]
     assert size_of(figures.accuracy_by_slice(rows, overall=0.89)) == (WIDTH, 90 + 24 * min(n_slices, 40))
 
 
 def test_a_degenerate_or_hostile_slice_is_still_drawn_and_none_says_so():
-    rows = [slice_row(HOSTILE, 1.0, constant=None), slice_row("b", 0.0, low=np.nan), slice_row("undefined", None)]
+    rows = [
+        slice_row(HOSTILE, 1.0, constant_accuracy=None),
+        slice_row("b", 0.0, accuracy_low=np.nan),
+        slice_row("undefined", None),
+    ]
     assert size_of(figures.accuracy_by_slice(rows))[0] == WIDTH
     assert size_of(figures.accuracy_by_slice([])) == (WIDTH, 120)
 
