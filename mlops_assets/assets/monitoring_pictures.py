@@ -109,7 +109,7 @@ def histogram(
         name=feature.name,
         kind=feature.kind,
         edges=bins.edges,
-        labels=bins.labels if feature.kind == "category" else bins.labels[-1:],
+        labels=bins.labels if feature.kind == "category" else bins.labels[len(bins.edges) - 1 :],
         reference=_shares(bins.reference),
         current=_shares(bins.current),
         drifted=feature.drifted,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from mlops_assets.assets.columns import lake_columns
+from mlops_assets.assets.performance_measurements import metric_values
 from mlops_assets.assets.performance_records import judge
 from mlops_assets.lake.metrics import latest_summaries
 from mlops_assets.lake.tables import Lake
@@ -32,6 +33,16 @@ SHOWN_METRICS = (
     "pr_auc",
     "calibration_error",
 )
+SLICE_COLUMNS = {
+    "accuracy": "accuracy",
+    "low": "accuracy_low",
+    "high": "accuracy_high",
+    "constant": "constant_accuracy",
+    "auc": "auc",
+    "f1": "f1",
+    "log_loss": "log_loss",
+    "calibration_error": "calibration_error",
+}
 BLIND = "expected from calibrated scores alone, interval for chance only: blind to concept drift, never a trigger"
 
 
@@ -122,7 +133,7 @@ def metric_rows(measured: "WindowPerformance", baseline_accuracy: float | None) 
     overall, values = measured.overall, measured.values
     if overall is None:
         return []
-    constant = {"accuracy": overall.constant_accuracy, "log_loss": overall.constant_log_loss, "auc": 0.5}
+    constant = {name: values.get(f"constant_{name}") for name in SHOWN_METRICS} | {"auc": 0.5}
     return [
         html.MetricRow(
             name=name,
@@ -143,14 +154,7 @@ def slice_rows(slices: "Sequence[Slice]") -> list[figures.SliceRow]:
             feature=part.feature,
             value=part.value,
             n_rows=part.performance.n_rows,
-            accuracy=part.performance.accuracy.value,
-            low=part.performance.accuracy.low,
-            high=part.performance.accuracy.high,
-            constant=part.performance.constant_accuracy,
-            auc=part.performance.auc.value if part.performance.auc else None,
-            f1=part.performance.f1,
-            log_loss=part.performance.log_loss.value,
-            calibration_error=part.performance.calibration_error,
+            metrics=metric_values(part.performance, part.intervals),
         )
         for part in slices
     ]
@@ -166,14 +170,7 @@ def slice_table(rows: Sequence[figures.SliceRow]) -> dg.MetadataValue:
                 "feature": row["feature"],
                 "value": row["value"],
                 "rows": row["n_rows"],
-                "accuracy": _rounded(row["accuracy"]),
-                "low": _rounded(row["low"]),
-                "high": _rounded(row["high"]),
-                "constant": _rounded(row["constant"]),
-                "auc": _rounded(row["auc"]),
-                "f1": _rounded(row["f1"]),
-                "log_loss": _rounded(row["log_loss"]),
-                "calibration_error": _rounded(row["calibration_error"]),
+                **{column: _rounded(row["metrics"].get(name)) for column, name in SLICE_COLUMNS.items()},
             }
         )
         for row in rows

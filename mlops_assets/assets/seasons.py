@@ -23,14 +23,18 @@ def season_counts(spec: ModelSpec, lake: Lake, window: Window, bundle: Bundle) -
     """
     if not spec.compares_seasons:
         return None
-    from mlops_assets.core.profile import Profile, count
+    from mlops_assets.core.profile import Profile
+    from mlops_assets.core.seasons import count_season
 
     until = datetime.fromisoformat(bundle.manifest.tuned_until)
-    return count(Profile.from_dict(bundle.profile), season_rows(spec, lake, window, until=until))
+    return count_season(Profile.from_dict(bundle.profile), season_rows(spec, lake, window, until=until))
 
 
 def season_rows(spec: ModelSpec, lake: Lake, window: Window, *, until: datetime) -> "pd.DataFrame":
-    """Return the features of the rows of the window's phase, one per entity and event time, `until` included."""
+    """Return the features of the rows of the window's phase, one per entity and event time, `until` included.
+
+    Of two rows on one entity and event time the source row stays, as in a snapshot.
+    """
     import pandas as pd
 
     oldest = (lake.oldest(spec.name, "source", "event_time"), lake.oldest(spec.name, "predictions", "event_time"))
@@ -41,7 +45,7 @@ def season_rows(spec: ModelSpec, lake: Lake, window: Window, *, until: datetime)
     for earlier in season_windows(window, spec.drift.season, since=since, until=until):
         logged = labelled_predictions(lake, spec, versions, start=earlier.start, end=earlier.end)
         logged["entity_key"] = logged["entity_key"].fillna(logged["prediction_id"])
-        frames += [logged[columns], _source_rows(lake, spec, earlier)[columns]]
+        frames += [_source_rows(lake, spec, earlier)[columns], logged[columns]]
     rows = pd.concat([frame for frame in frames if not frame.empty] or frames, ignore_index=True)
     return rows[rows["event_time"] <= until].drop_duplicates(["entity_key", "event_time"], ignore_index=True)
 
@@ -49,6 +53,8 @@ def season_rows(spec: ModelSpec, lake: Lake, window: Window, *, until: datetime)
 def _source_rows(lake: Lake, spec: ModelSpec, window: Window) -> "pd.DataFrame":
     import pyarrow.compute as pc
 
+    from mlops_assets.core.schema import with_features
+
     time = pc.field("event_time")
-    frame: pd.DataFrame = lake.read(spec.name, "source", rows=(time >= window.start) & (time < window.end))
-    return frame
+    frame = lake.read(spec.name, "source", rows=(time >= window.start) & (time < window.end))
+    return with_features(frame, spec)

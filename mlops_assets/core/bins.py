@@ -1,6 +1,5 @@
 """One feature of the reference and of a window in the same few bins: what PSI, JS and the histograms are made of."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -13,6 +12,7 @@ Axis = NDArray[np.int64]
 
 N_BINS = 10
 MISSING, OTHER, UNSEEN = "missing", "other", "unseen"
+NEGATIVE_INFINITY, POSITIVE_INFINITY = "-∞", "+∞"
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,8 @@ class Bins:
 
     Attributes:
         labels: One per bin, for people.
-        edges: Numbers only: n_bins - 1 ascending bounds around all bins but the missing one; infinite at the ends.
+        edges: Numbers only: ascending bounds around the bins of finite values, infinite at the ends; three bins come
+            after them, of -inf, of +inf and of missing values.
         reference: Counts.
         current: Counts.
     """
@@ -68,9 +69,9 @@ class NumberReference:
     Attributes:
         axis: Its counts, as `axis` returns them.
         places: Its edges.
-        last_slots: The last slot of every bin.
-        labels: One per bin, the missing one included.
-        bounds: Around all bins but the missing one.
+        last_slots: The last slot of every bin of finite values.
+        labels: One per bin.
+        bounds: Around the bins of finite values.
         pooled: Its counts in the bins.
     """
 
@@ -86,35 +87,34 @@ class NumberReference:
 def number_reference(profile: NumberProfile) -> NumberReference:
     """Make one number of a profile ready; a profile meets many windows, in a replay thousands."""
     counted = axis(profile.counts)
-    last_slots = _bin_ends(counted[1:-1])
+    last_slots = tuple(_bin_ends(counted[1:-1]))
     bounds, labels = _bounds(profile.edges, last_slots)
     return NumberReference(
         axis=counted,
         places=np.asarray(profile.edges, dtype=np.float64),
-        last_slots=tuple(last_slots),
-        labels=(*labels, MISSING),
+        last_slots=last_slots,
+        labels=(*labels, NEGATIVE_INFINITY, POSITIVE_INFINITY, MISSING),
         bounds=bounds,
-        pooled=(*_pooled(counted, last_slots), profile.counts.missing + profile.counts.not_a_number),
+        pooled=_pooled(profile.counts, counted, last_slots),
     )
 
 
 def number_bins(profile: NumberProfile, current: NumberCounts) -> Bins:
-    """Pool the slots of a number to about ten bins with equal shares of the reference, and one for missing values.
+    """Pool the slots of a number to about ten bins with equal shares of the reference's finite values.
 
-    A value that holds a tenth of the reference or more gets a bin of its own, so that a constant or a heap of zeros is
-    seen to move to either side. Infinite values are in the outermost bins.
+    A value that holds a tenth of them or more gets a bin of its own, so that a constant or a heap of zeros is seen to
+    move to either side. So do either infinity and what is missing.
     """
     return axis_bins(number_reference(profile), current, axis(current))
 
 
 def axis_bins(reference: NumberReference, current: NumberCounts, counted: Axis) -> Bins:
     """Do what `number_bins` does, for callers that have made the window's axis already."""
-    missing = current.missing + current.not_a_number
     return Bins(
         labels=reference.labels,
         edges=reference.bounds,
         reference=reference.pooled,
-        current=(*_pooled(counted, reference.last_slots), missing),
+        current=_pooled(current, counted, reference.last_slots),
     )
 
 
@@ -144,7 +144,7 @@ def category_bins(profile: CategoryProfile, current: CategoryCounts) -> Bins:
 
 
 def _bin_ends(reference: Axis) -> list[int]:
-    """Return the last slot of every bin."""
+    """Return the last slot of every bin of finite values."""
     total = int(reference.sum())
     last = len(reference) - 1
     if total == 0:
@@ -156,14 +156,15 @@ def _bin_ends(reference: Axis) -> list[int]:
     return sorted(ends | {last})
 
 
-def _pooled(counted: Axis, last_slots: Sequence[int]) -> list[int]:
-    """Return the counts of the bins; the first and the last one hold the infinities."""
-    starts = [0, *(slot + 2 for slot in last_slots[:-1])]
-    pooled: list[int] = np.add.reduceat(counted, starts).tolist()
-    return pooled
+def _pooled(counts: NumberCounts, counted: Axis, last_slots: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the counts of all bins; `counted` is the axis of the same counts."""
+    starts = [0, *(slot + 1 for slot in last_slots[:-1])]
+    finite: list[int] = np.add.reduceat(counted[1:-1], starts).tolist()
+    missing = counts.missing + counts.not_a_number
+    return (*finite, counts.negative_infinity, counts.positive_infinity, missing)
 
 
-def _bounds(edges: tuple[float, ...], last_slots: list[int]) -> tuple[tuple[float, ...], tuple[str, ...]]:
+def _bounds(edges: tuple[float, ...], last_slots: tuple[int, ...]) -> tuple[tuple[float, ...], tuple[str, ...]]:
     """Return the bounds of the bins and their names; the odd slot 2i + 1 holds exactly edge i."""
     inner = [edges[min(slot // 2, len(edges) - 1)] for slot in last_slots[:-1]]
     bounds = (-np.inf, *inner, np.inf)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from mlops_assets.core.feature_drift import FeatureDrift, category_drift, number_drift
-from mlops_assets.core.profile import Counts, NumberProfile, Profile
+from mlops_assets.core.profile import CategoryCounts, Counts, NumberCounts, NumberProfile, Profile
 from mlops_assets.core.statistics import benjamini_hochberg
 from mlops_assets.spec import DriftPolicy, Feature
 
@@ -22,10 +22,10 @@ class WindowDrift:
     """The verdict on one window.
 
     Attributes:
-        verdict: "insufficient_data" is neither drifted nor clean.
+        verdict: "insufficient_data" (too few rows, or no feature that counts) is neither drifted nor clean.
         n_rows: Rows of the window.
         features: Every feature, in the order of the spec.
-        drifted_features: Names of those that have drifted and count.
+        drifted_features: Names of those that have drifted and count; none of a window that is not judged.
         score: The drift of the model's own scores, which does not count; None where the profile has none.
         label: The drift of its decisions, likewise.
     """
@@ -66,15 +66,16 @@ def score_window(
         features: The spec's features; those that the profile lacks are left out.
         minimum_rows: With fewer rows in the window the verdict is "insufficient_data".
         season: Rows of the window's phase of the season, counted on that profile: what seasonal features are compared
-            with where the policy says "matched". With fewer than `minimum_rows` of them, seasonal features are
-            compared with the profile and do not count.
+            with where the policy says "matched". With fewer than `minimum_rows` of its own history, a seasonal feature
+            is compared with the profile and does not count.
     """
-    enough = counts.n_rows >= max(minimum_rows, 1) and profile.n_rows > 0
-    matched = season if season is not None and season.n_rows >= max(minimum_rows, 1) else None
+    minimum_rows = max(minimum_rows, 1)
+    enough = counts.n_rows >= minimum_rows and profile.n_rows > 0
+    known = [feature for feature in features if feature.name in profile.by_name]
     measured = WindowDrift(
         "clean" if enough else "insufficient_data",
         counts.n_rows,
-        _adjusted([_measure(profile, counts, f, policy, matched) for f in features if f.name in profile.by_name]),
+        _adjusted([_measure(profile, counts, feature, policy, season, minimum_rows) for feature in known]),
         (),
         *_adjusted_predictions(profile, counts),
     )
@@ -87,11 +88,12 @@ def judge(measured: WindowDrift, policy: DriftPolicy) -> WindowDrift:
     A window with too little data stays one. Which features count was decided when they were measured.
     """
     features = tuple(_judged(feature, policy) for feature in measured.features)
-    drifted = tuple(feature.name for feature in features if feature.counted and feature.drifted)
-    n_counted = sum(feature.counted for feature in features)
-    verdict = measured.verdict
-    if verdict != "insufficient_data":
-        verdict = "drifted" if drifted and len(drifted) / n_counted > policy.drifted_share else "clean"
+    counted = [feature for feature in features if feature.counted]
+    drifted: tuple[str, ...] = ()
+    verdict: Verdict = "insufficient_data"
+    if measured.verdict != "insufficient_data" and counted:
+        drifted = tuple(feature.name for feature in counted if feature.drifted)
+        verdict = "drifted" if drifted and len(drifted) / len(counted) > policy.drifted_share else "clean"
     score, label = (None if d is None else _judged(d, policy) for d in (measured.score, measured.label))
     return WindowDrift(verdict, measured.n_rows, features, drifted, score, label)
 
@@ -102,12 +104,12 @@ def _weakness(feature: FeatureDrift) -> tuple[bool, float, str]:
 
 
 def _measure(
-    profile: Profile, counts: Counts, feature: Feature, policy: DriftPolicy, season: Counts | None
+    profile: Profile, counts: Counts, feature: Feature, policy: DriftPolicy, season: Counts | None, minimum_rows: int
 ) -> FeatureDrift:
-    seasonal = feature.seasonal and policy.seasonal == "matched"
+    matched = feature.seasonal and policy.seasonal == "matched"
     counted = feature.counts_for_drift and (not policy.decisive_features or feature.name in policy.decisive_features)
-    against = season if seasonal else None
     reference, name = profile.by_name[feature.name], feature.name
+    against = season if matched and season is not None and _history(season, name) >= minimum_rows else None
     if isinstance(reference, NumberProfile):
         reference = reference if against is None else replace(reference, counts=against.numbers[name])
         drift = number_drift(reference, counts.numbers[name])
@@ -117,9 +119,14 @@ def _measure(
     return replace(
         drift,
         reference="training" if against is None else "season",
-        counted=counted and not (seasonal and against is None),
+        counted=counted and not (matched and against is None),
         seasonal=feature.seasonal,
     )
+
+
+def _history(season: Counts, name: str) -> int:
+    counts: NumberCounts | CategoryCounts = season.numbers[name] if name in season.numbers else season.categories[name]
+    return counts.n_rows
 
 
 def _adjusted_predictions(profile: Profile, counts: Counts) -> tuple[FeatureDrift | None, FeatureDrift | None]:

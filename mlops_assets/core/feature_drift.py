@@ -76,7 +76,8 @@ def number_drift(profile: NumberProfile, current: NumberCounts) -> FeatureDrift:
     reference, actual = number_reference(profile), axis(current)
     bins = axis_bins(reference, current, actual)
     statistic, p_value = kolmogorov_smirnov(reference.axis, actual)
-    inside = int(actual[2:-2].sum())
+    known_infinities = int(actual[[0, -1]] @ (reference.axis[[0, -1]] > 0))
+    inside = int(actual[2:-2].sum()) + known_infinities
     return FeatureDrift(
         name=profile.name,
         kind="number",

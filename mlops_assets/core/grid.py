@@ -18,6 +18,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+N_QUANTILES = 1000
 MAXIMUM_KEYS = 32_000
 """Keys of one number, so that they fit into 16 bits with a sign: engines then count into an array, not a hash table."""
 
@@ -26,6 +27,7 @@ _BUDGETS = tuple(2**power for power in range(13, 1, -1))
 _EXACT_POWERS = 22  # 10**22 is the last power of ten that a double holds exactly
 _LARGEST_POINT = 2.0**50  # beyond about 2**52 adding a half is no longer exact
 _KEPT_SHARE = 0.9
+_TAIL_POWERS = range(4, 9)
 _HEAP_SHARE = 0.05
 
 
@@ -98,6 +100,16 @@ def grid_of(edges: tuple[float, ...]) -> Grid:
     return Grid(tuple(lattices), tuple(edge_keys), key)
 
 
+def quantile_shares(n_rows: int) -> NDArray[np.float64]:
+    """Return the shares of that many rows at which edges lie: every thousandth, and finer in the tails.
+
+    In either outer thousandth smaller steps lead down to single rows: that is where a heavy tail is.
+    """
+    steps = np.array([step * 10.0**-power for power in _TAIL_POWERS for step in (1, 2, 5)])
+    tail = steps[steps * n_rows >= 1]
+    return np.unique(np.concatenate([np.linspace(0, 1, N_QUANTILES + 1), tail, 1 - tail]))
+
+
 def rounded_edges(quantiles: NDArray[np.float64]) -> tuple[float, ...]:
     """Return edges for quantiles of the reference, on few lattices.
 
@@ -105,7 +117,8 @@ def rounded_edges(quantiles: NDArray[np.float64]) -> tuple[float, ...]:
     a twentieth of the rows, else it has the lattice points on either side of it as edges.
 
     Args:
-        quantiles: At equal steps of probability, ascending, with repetitions where rows share a value.
+        quantiles: At equal steps of probability, smaller ones in the tails, ascending, with repetitions where rows
+            share a value.
     """
     values, repeats = np.unique(quantiles, return_counts=True)
     values = values + 0.0  # -0.0 would be an edge of another name

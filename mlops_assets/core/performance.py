@@ -1,5 +1,6 @@
 """How well scores match labels: metrics with 95 % intervals, and the constant predictor beside them."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,9 +10,9 @@ from mlops_assets.core.intervals import (
     Estimate,
     Labels,
     Scores,
-    clipped,
     delong_difference,
     delong_interval,
+    f1_interval,
     mean_interval,
     wilson_interval,
 )
@@ -36,11 +37,12 @@ __all__ = [
 ]
 
 PROBABILITY_FLOOR = 1e-7
+LARGEST_LOG_LOSS = -math.log(PROBABILITY_FLOOR)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Performance:
-    """The metrics of one set of labeled rows; None where one class alone leaves a metric undefined."""
+    """The metrics of one set of labeled rows; None where its denominator is 0 or, of AUC, one class is missing."""
 
     n_rows: int
     prior: float
@@ -55,6 +57,9 @@ class Performance:
     calibration_error: float
     constant_accuracy: float
     constant_log_loss: float
+    constant_brier: float
+    constant_pr_auc: float | None
+    constant_f1: float | None
 
     def metrics(self) -> dict[str, float | None]:
         """Return every metric's value by name, the constant predictor's among them."""
@@ -72,6 +77,9 @@ class Performance:
             "calibration_error": self.calibration_error,
             "constant_accuracy": self.constant_accuracy,
             "constant_log_loss": self.constant_log_loss,
+            "constant_brier": self.constant_brier,
+            "constant_pr_auc": self.constant_pr_auc,
+            "constant_f1": self.constant_f1,
         }
 
     def metrics_with_intervals(self) -> dict[str, float]:
@@ -113,23 +121,24 @@ def evaluate(scores: Scores, labels: Labels, *, threshold: float, prior: float) 
     answers = scores >= threshold
     losses = row_log_losses(scores, labels)
     both_classes = 0 < labels.sum() < len(labels)
-    true_positives = int((answers & (labels == 1)).sum())
-    precision = true_positives / int(answers.sum()) if answers.any() else None
-    recall = true_positives / int(labels.sum()) if labels.any() else None
+    true_positives, n_answers, n_positives = int(answers[labels == 1].sum()), int(answers.sum()), int(labels.sum())
     return Performance(
         n_rows=len(scores),
         prior=float(prior),
         accuracy=wilson_interval(int((answers == (labels == 1)).sum()), len(labels)),
-        log_loss=mean_interval(losses),
+        log_loss=mean_interval(losses, low=0.0, high=LARGEST_LOG_LOSS),
         auc=delong_interval(scores, labels) if both_classes else None,
         pr_auc=average_precision(scores, labels) if both_classes else None,
         brier=float(np.mean((scores - labels) ** 2)),
-        precision=precision,
-        recall=recall,
-        f1=_f1(precision, recall),
+        precision=true_positives / n_answers if n_answers else None,
+        recall=true_positives / n_positives if n_positives else None,
+        f1=_f1(true_positives, n_answers, n_positives),
         calibration_error=calibration_error(scores, labels),
         constant_accuracy=float(np.mean(labels == (prior >= threshold))),
         constant_log_loss=float(row_log_losses(np.full(len(labels), prior), labels).mean()),
+        constant_brier=float(np.mean((prior - labels) ** 2)),
+        constant_pr_auc=n_positives / len(labels) if both_classes else None,
+        constant_f1=_f1(n_positives, len(labels), n_positives) if prior >= threshold else _f1(0, 0, n_positives),
     )
 
 
@@ -143,14 +152,18 @@ def paired_difference(challenger: Scores, champion: Scores, labels: Labels, *, t
         threshold: Probability from which the answer is positive.
 
     Returns:
-        Mean differences, challenger less champion, with normal 95 % intervals of the paired differences (for AUC, None
+        Mean differences, challenger less champion, with 95 % t intervals of the paired differences (for AUC, None
         with one class, by DeLong's covariance).
     """
     hit = labels == 1
     right = ((challenger >= threshold) == hit).astype(float) - ((champion >= threshold) == hit).astype(float)
     worse = row_log_losses(challenger, labels) - row_log_losses(champion, labels)
     areas = delong_difference(challenger, champion, labels) if hit.any() and not hit.all() else None
-    return PairedDifference(accuracy=mean_interval(right), log_loss=mean_interval(worse), auc=areas)
+    return PairedDifference(
+        accuracy=mean_interval(right, low=-1.0, high=1.0),
+        log_loss=mean_interval(worse, low=-LARGEST_LOG_LOSS, high=LARGEST_LOG_LOSS),
+        auc=areas,
+    )
 
 
 def further_intervals(
@@ -165,17 +178,19 @@ def further_intervals(
         threshold: Probability from which the answer is positive.
 
     Returns:
-        Precision and recall by Wilson, the Brier score by its rows' variance, and F1, the area under the
+        Precision, recall and F1 by Wilson, the Brier score by its rows' variance, and the area under the
         precision-recall curve and the calibration error by the bootstrap; undefined metrics are left out.
     """
     answers, hits = scores >= threshold, labels == 1
     n_true = int((answers & hits).sum())
     shares = {"precision": int(answers.sum()), "recall": int(hits.sum())}
-    values = measured.metrics()
+    intervals = {name: wilson_interval(n_true, n_rows) for name, n_rows in shares.items() if n_rows}
+    if measured.f1 is not None:
+        intervals["f1"] = f1_interval(measured.f1, int((answers | hits).sum()))
     return {
-        **{name: wilson_interval(n_true, n_rows) for name, n_rows in shares.items() if n_rows},
-        "brier": clipped(mean_interval((scores - labels) ** 2)),
-        **bootstrap_intervals(values, scores, labels, threshold=threshold),
+        **intervals,
+        "brier": mean_interval((scores - labels) ** 2, low=0.0, high=1.0),
+        **bootstrap_intervals(measured.pr_auc, measured.calibration_error, scores, labels),
     }
 
 
@@ -203,7 +218,6 @@ def average_precision(scores: Scores, labels: Labels) -> float:
     return float(np.sum(gained * true_positives / (ends + 1)) / true_positives[-1])
 
 
-def _f1(precision: float | None, recall: float | None) -> float | None:
-    if precision is None or recall is None:
-        return None
-    return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
+def _f1(true_positives: int, n_answers: int, n_positives: int) -> float | None:
+    either = n_answers + n_positives
+    return 2 * true_positives / either if either else None

@@ -1,8 +1,8 @@
 """The reference profile: a distribution as counts, made once with the model, and the counts of a window on it.
 
-A number's axis is cut at about 1000 quantiles of the reference, rounded so that engines find a value's place by
-arithmetic (`mlops_assets.core.grid`). Every edge is a slot of its own beside the open intervals between the edges, so
-that ties and constants keep their place:
+A number's axis is cut at about 1000 quantiles of the reference, and at a few more in its tails, rounded so that engines
+find a value's place by arithmetic (`mlops_assets.core.grid`). Every edge is a slot of its own beside the open intervals
+between the edges, so that ties and constants keep their place:
 
     slot    0      1     2      3    ...      2 n_edges
     holds  x<e0  x=e0  e0<x<e1  x=e1  ...  x > the last edge
@@ -19,13 +19,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlops_assets.core.grid import rounded_edges
+from mlops_assets.core.grid import quantile_shares, rounded_edges
 from serving.formats.contract import Contract, Numbers
 
 if TYPE_CHECKING:
     import pandas as pd
 
-N_QUANTILES = 1000
 N_FREQUENT_CATEGORIES = 20
 N_KNOWN_CATEGORIES = 10_000
 SCORE, LABEL = "score", "label"
@@ -49,6 +48,11 @@ class NumberCounts:
     negative_infinity: int = 0
     positive_infinity: int = 0
 
+    @property
+    def n_rows(self) -> int:
+        """All of them."""
+        return sum(self.slots) + self.missing + self.not_a_number + self.negative_infinity + self.positive_infinity
+
 
 @dataclass(frozen=True, slots=True)
 class CategoryCounts:
@@ -65,6 +69,11 @@ class CategoryCounts:
     other: int = 0
     unseen: int = 0
     missing: int = 0
+
+    @property
+    def n_rows(self) -> int:
+        """All of them."""
+        return sum(self.frequent) + self.other + self.unseen + self.missing
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,8 +245,7 @@ def count_category(profile: CategoryProfile, value_counts: Mapping[str, int]) ->
 def _profile_number(name: str, values: Numbers) -> NumberProfile:
     finite = values[np.isfinite(values)]
     # "inverted_cdf" takes values that occur, so that ties fall exactly on an edge.
-    shares = np.linspace(0, 1, N_QUANTILES + 1)
-    quantiles = np.quantile(finite, shares, method="inverted_cdf") if len(finite) else finite
+    quantiles = np.quantile(finite, quantile_shares(len(finite)), method="inverted_cdf") if len(finite) else finite
     edges = rounded_edges(quantiles)
     return NumberProfile(name, edges, count_number(edges, values))
 

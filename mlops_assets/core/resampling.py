@@ -1,8 +1,8 @@
 """Bootstrap intervals of the metrics that have no closed form, at a cost that does not grow with the rows.
 
 Rows are counted in cells of similar score, apart for each label; a bootstrap sample of the rows is then one draw of a
-multinomial over the cells. The threshold and the bounds of the reliability bins are bounds of cells too, so that F1
-and the bins are exact; only the order inside a cell is lost, which widens or narrows no interval that anyone can see.
+multinomial over the cells. The bounds of the reliability bins are bounds of cells too, so that the bins are exact; only
+the order inside a cell is lost, which widens or narrows no interval that anyone can see.
 """
 
 from dataclasses import dataclass
@@ -10,8 +10,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mlops_assets.core.intervals import Estimate, Labels, Scores, clipped, normal_interval
-from mlops_assets.core.reliability import bin_bounds
+from mlops_assets.core.intervals import (
+    Estimate,
+    Labels,
+    Scores,
+    clipped,
+    effective_rows,
+    normal_interval,
+    share_interval,
+)
+from mlops_assets.core.reliability import N_BINS, bin_bounds
 
 N_CELLS = 200
 N_SAMPLES = 400
@@ -31,43 +39,43 @@ class _Cells:
 
 
 def bootstrap_intervals(
-    values: dict[str, float | None], scores: Scores, labels: Labels, *, threshold: float
+    pr_auc: float | None, calibration_error: float, scores: Scores, labels: Labels
 ) -> dict[str, Estimate]:
-    """Return F1, area under the precision-recall curve and calibration error with normal bootstrap intervals.
+    """Return the area under the precision-recall curve and the calibration error with bootstrap intervals.
 
     Args:
-        values: Those metrics as measured on all rows; an undefined one (None) is left out.
+        pr_auc: As measured on all rows; left out if it is undefined (None).
+        calibration_error: As measured on all rows.
         scores: Probability of the positive label, shape (n_rows,), 0 to 1.
         labels: 1 or 0, shape (n_rows,).
-        threshold: Probability from which the answer is positive.
 
     Returns:
-        Each with 1.96 standard errors of 400 seeded samples on both sides, clipped to 0 to 1. The standard error
-        itself is then known to about 4 %.
+        By the variance of 400 seeded samples, whose root is then known to about 4 %. That of the area says how many
+        positives it is worth, and these its Wilson interval; the calibration error has 1.96 standard errors on both
+        sides, clipped to 0 to 1, and with fewer rows than two a bin all of 0 to 1.
 
     Source:
-        Efron, Tibshirani (1993), An introduction to the bootstrap, chapters 6 and 13.
+        Efron, Tibshirani (1993), An introduction to the bootstrap, chapters 6 and 13; positives as the rows of the
+        area as in Boyd, Eng, Page (2013), Area under the precision-recall curve.
     """
-    cells = _count(scores, labels, threshold)
+    cells = _count(scores, labels)
     counts = np.concatenate([cells.positives, cells.negatives])
     drawn = np.random.default_rng(SEED).multinomial(len(scores), counts / counts.sum(), size=N_SAMPLES)
     positives, negatives = drawn[:, : len(cells.lower)].astype(float), drawn[:, len(cells.lower) :].astype(float)
-    answered = cells.lower >= threshold
-    samples = {
-        "f1": _f1(positives, negatives, answered),
-        "pr_auc": _average_precision(positives, negatives),
-        "calibration_error": _calibration_error(positives, negatives, cells, bin_bounds(scores)),
-    }
-    return {
-        name: clipped(normal_interval(value, float(sample.var(ddof=1))))
-        for name, sample in samples.items()
-        if (value := values[name]) is not None
-    }
+    errors = _calibration_error(positives, negatives, cells, bin_bounds(scores))
+    enough = len(scores) >= 2 * N_BINS
+    interval = clipped(normal_interval(calibration_error, float(errors.var(ddof=1)) if enough else np.inf))
+    intervals = {"calibration_error": interval}
+    if pr_auc is not None:
+        areas, n_positives, largest = _average_precision(positives, negatives), int(labels.sum()), pr_auc * (1 - pr_auc)
+        spread = n_positives * float(areas.var(ddof=1)) / largest if largest else 0.0
+        intervals["pr_auc"] = share_interval(pr_auc, effective_rows(n_positives, spread))
+    return intervals
 
 
-def _count(scores: Scores, labels: Labels, threshold: float) -> _Cells:
+def _count(scores: Scores, labels: Labels) -> _Cells:
     quantiles = np.quantile(scores, np.linspace(0, 1, N_CELLS + 1)[1:-1], method="inverted_cdf")
-    bounds = np.unique(np.concatenate([quantiles, bin_bounds(scores), [threshold]]))
+    bounds = np.unique(np.concatenate([quantiles, bin_bounds(scores)]))
     place = np.searchsorted(bounds, scores, side="right")
     n_cells = len(bounds) + 1
     rows = np.bincount(place, minlength=n_cells).astype(np.float64)
@@ -76,14 +84,6 @@ def _count(scores: Scores, labels: Labels, threshold: float) -> _Cells:
     filled = rows > 0
     lower = np.concatenate([[-np.inf], bounds])[filled]
     return _Cells(lower, sums[filled] / rows[filled], positives[filled], (rows - positives)[filled])
-
-
-def _f1(positives: Table, negatives: Table, answered: NDArray[np.bool_]) -> Scores:
-    """Return one value a sample; 0 where it has neither a positive row nor a positive answer."""
-    true = positives[:, answered].sum(axis=1)
-    either = true + negatives[:, answered].sum(axis=1) + positives.sum(axis=1)
-    values: Scores = 2 * true / np.maximum(either, 1)
-    return values
 
 
 def _average_precision(positives: Table, negatives: Table) -> Scores:

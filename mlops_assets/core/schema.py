@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlops_assets.errors import ContractViolationError
-from mlops_assets.spec import Category, ModelSpec, Number
+from mlops_assets.spec import Category, Feature, ModelSpec, Number
 from serving.formats.contract import FLOAT32_MAXIMUM, Contract, Numbers
 from serving.formats.texts import TextMatrix
 
@@ -74,6 +74,25 @@ def frame_matrices(frame: "pd.DataFrame", contract: Contract) -> tuple[Numbers, 
         column = frame[text.name].astype(object)
         texts[:, place] = column.where(column.notna(), "").to_numpy()
     return numbers, texts
+
+
+def has_feature(frame: "pd.DataFrame", feature: Feature) -> bool:
+    """Say whether a stored frame has a feature as the kind that it is now; a column without values is of any kind."""
+    from pandas.api.types import is_numeric_dtype
+
+    if feature.name not in frame.columns:
+        return False
+    column = frame[feature.name]
+    return is_numeric_dtype(column) == isinstance(feature, Number) or bool(column.isna().all())
+
+
+def with_features(frame: "pd.DataFrame", spec: ModelSpec) -> "pd.DataFrame":
+    """Return rows that may be older than the spec with every feature of it, missing where they do not have it."""
+    import pandas as pd
+
+    absent = [feature for feature in spec.features if not has_feature(frame, feature)]
+    kinds = {feature.name: "float64" if isinstance(feature, Number) else "object" for feature in absent}
+    return frame.assign(**{name: pd.Series(index=frame.index, dtype=kind) for name, kind in kinds.items()})
 
 
 def binary_labels(column: "pd.Series[Any]", positive: str) -> NDArray[np.int_]:

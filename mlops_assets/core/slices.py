@@ -44,11 +44,13 @@ def measure_slices(
 
     Returns:
         At most 20 values a feature, each with at least 100 rows; fewer say little about a metric, and a feature can
-        have any number of values.
+        have any number of values. A feature that no row has is left out: it is newer than the window.
     """
     slices = []
     scores = labeled["score"].to_numpy(dtype=float)
     for feature in features:
+        if feature not in labeled.columns or labeled[feature].isna().all():
+            continue
         values = labeled[feature].astype(object)
         values = values.where(values.notna() & (values != ""), MISSING)
         counted = values.value_counts()

@@ -23,7 +23,8 @@ def merge_snapshot(
     Args:
         spec: Names the features and the label.
         settled: Source rows; of two rows on one entity and event time they stay.
-        logged: Scored rows with the labels that are known now.
+        logged: Scored rows with the labels that are known now. Those that miss a feature which must not be missing are
+            left out: they were answered before the spec had it.
         start: Of the training history.
         end: Of the snapshot.
 
@@ -33,7 +34,9 @@ def merge_snapshot(
     import pandas as pd
 
     columns = [*spec.feature_names, spec.label.name, "event_time", "entity_key"]
-    parts = (settled[columns].assign(taken_from="source"), logged[columns].assign(taken_from="prediction"))
+    required = [feature.name for feature in spec.features if not feature.nullable]
+    answered = logged[columns].dropna(subset=required)
+    parts = (settled[columns].assign(taken_from="source"), answered.assign(taken_from="prediction"))
     filled = [part for part in parts if not part.empty]
     frame = pd.concat(filled, ignore_index=True) if filled else parts[0]
     frame = frame[(frame["event_time"] >= start) & (frame["event_time"] < end)]

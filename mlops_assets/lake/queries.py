@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from mlops_assets.core.profile import LABEL, SCORE, Counts, Profile, count
+from mlops_assets.core.schema import with_features
 from mlops_assets.lake.counting import count_rows, less
 from mlops_assets.lake.engines import window_table
 from mlops_assets.lake.tables import Lake, TableName
@@ -64,7 +65,8 @@ def labelled_predictions(
     label to any of its ids joins. The latest label by (observed_at, received_at, journal, sequence) wins.
 
     Returns:
-        The record's columns, the features, `observed_label` and `observed_at` (missing where no label came).
+        The record's columns, the features, `observed_label` and `observed_at` (missing where no label came). A feature
+        that the log does not have, or has as another kind, is missing in every row.
     """
     connection, predictions = _connect(lake, spec.name, "predictions", versions.predictions)
     if predictions is None:
@@ -72,7 +74,7 @@ def labelled_predictions(
     _, feedback = _connect(lake, spec.name, "feedback", versions.feedback, connection)
     joined = _with_labels(_answered(predictions, start, end), feedback)
     frame: pd.DataFrame = joined.order_by(["event_time", "prediction_id"]).to_pandas()
-    return frame
+    return with_features(frame, spec)
 
 
 def window_counts(

@@ -56,6 +56,14 @@ def test_a_feature_that_is_compared_with_its_season_is_drawn_against_it(measured
     assert trained.reference[:10] == pytest.approx([0.1] * 10, abs=0.01)
 
 
+def test_infinities_and_missing_values_are_drawn_apart(measured):
+    profile, _, _, drift = measured
+    window = rows(2000).assign(temperature=[np.inf, -np.inf, np.nan, 0.0] * 500)
+    drawn = histogram(profile, count(profile, window), drift.features[0], season=count(profile, window))
+    assert drawn.labels == ("-∞", "+∞", "missing")
+    assert drawn.current[len(drawn.edges) - 1 :] == [0.25, 0.25, 0.25]
+
+
 def test_the_models_answers_are_drawn_like_features(measured):
     profile, counts, season, drift = measured
     score, label = (histogram(profile, counts, answer, season=season) for answer in drift.predictions)

@@ -11,7 +11,7 @@ import pytest
 
 from mlops_assets.assets.monitoring import accuracy_check
 from mlops_assets.assets.performance_measurements import measure_performance, production_since, reported_bundle
-from mlops_assets.assets.performance_pictures import performance_metadata
+from mlops_assets.assets.performance_pictures import metric_rows, performance_metadata, slice_rows
 from mlops_assets.assets.performance_records import PerformanceReport, store_performance
 from mlops_assets.core.estimation import Calibration
 from mlops_assets.core.windows import Window
@@ -149,6 +149,27 @@ def test_constant_scores_and_a_color_for_every_row_have_a_report(lake, spec, tmp
     assert (summary["metrics"]["auc"], summary["metrics"]["calibration_error"]) == (0.5, pytest.approx(0.1))
     assert measured.slices == ()
     assert summary["concept_drift"]["n_rows"] == 2000
+
+
+def test_the_constant_predictor_stands_beside_the_metrics_and_intervals_beside_those_of_slices(lake, spec, tmp_path):
+    log(lake, spec, [0.9, 0.3, 0.2, 0.1] * 50, ["yes", "yes", "no", "no"] * 50)
+    measured, summary, _ = report(lake, spec, tmp_path)
+    constant = {row["name"]: row["constant"] for row in metric_rows(measured, None)}
+    assert constant == {
+        "accuracy": 0.5,
+        "auc": 0.5,
+        "log_loss": pytest.approx(-np.log(0.4 * 0.6) / 2),
+        "brier": pytest.approx((0.6**2 + 0.4**2) / 2),
+        "f1": 0.0,
+        "pr_auc": 0.5,
+        "precision": None,
+        "recall": None,
+        "calibration_error": None,
+    }
+    assert summary["metrics"]["constant_brier"] == constant["brier"]
+    (row,) = slice_rows(measured.slices)
+    for name in ("accuracy", "auc", "f1", "log_loss", "calibration_error"):
+        assert row["metrics"][f"{name}_low"] <= row["metrics"][name] <= row["metrics"][f"{name}_high"]
 
 
 def test_a_bundle_that_is_older_than_the_estimate_has_none(lake, spec, tmp_path):

@@ -10,9 +10,11 @@ import pyarrow as pa
 import pytest
 
 from mlops_assets.assets.seasons import season_counts, season_rows
-from mlops_assets.core.profile import build_profile
+from mlops_assets.core.drift import score_window
+from mlops_assets.core.profile import build_profile, count
+from mlops_assets.core.seasons import count_season
 from mlops_assets.core.windows import Window
-from mlops_assets.spec import DriftPolicy
+from mlops_assets.spec import DriftPolicy, Number
 from tests.conftest import ANCHOR, DAY, make_tiny_spec, tiny_rows
 from tests.lake_rows import log_predictions
 
@@ -38,8 +40,8 @@ def history(lake):
     return lake
 
 
-def bundle(until):
-    profile = build_profile(tiny_rows(2000, start=ANCHOR, length=DAY, seed=3), SPEC.contract)
+def bundle(until, profile=None):
+    profile = profile or build_profile(tiny_rows(2000, start=ANCHOR, length=DAY, seed=3), SPEC.contract)
     return SimpleNamespace(
         profile=json.loads(profile.to_json()),
         manifest=SimpleNamespace(tuned_until=until.isoformat()),
@@ -62,9 +64,10 @@ def test_rows_later_than_the_model_could_know_are_left_out(history):
 
 
 def test_a_row_of_both_source_and_log_counts_once(history):
-    source = tiny_rows(800, start=ANCHOR, length=2 * DAY, seed=2)
+    source = tiny_rows(800, start=ANCHOR, length=2 * DAY, seed=2).assign(size=7.0)
     history.replace("tiny", "source", pa.Table.from_pandas(source, preserve_index=False))
-    assert len(season_rows(SPEC, history, NOON, until=ANCHOR + 2 * DAY)) == 2 * 100
+    rows = season_rows(SPEC, history, NOON, until=ANCHOR + 2 * DAY)
+    assert rows["size"].tolist() == [7.0] * 2 * 100
 
 
 def test_the_rows_are_counted_on_the_bundles_profile(history):
@@ -84,3 +87,27 @@ def test_nothing_is_read_where_no_feature_is_to_be_matched(lake):
     counting = replace(SPEC, drift=DriftPolicy(seasonal="count"))
     assert season_counts(counting, lake, NOON, bundle(ANCHOR)) is None
     assert season_counts(TINY, lake, NOON, bundle(ANCHOR)) is None
+
+
+def test_a_feature_that_neither_source_nor_log_has_yet_has_no_history(history):
+    wider = replace(SPEC, features=(*SPEC.features, Number(name="weight", seasonal=True)))
+    grown = tiny_rows(2000, start=ANCHOR, length=DAY, seed=3).assign(weight=1.0)
+    profile = build_profile(grown, wider.contract)
+    counts = season_counts(wider, history, NOON, bundle(ANCHOR + 2 * DAY, profile))
+    assert (counts.n_rows, counts.numbers["size"].n_rows, counts.numbers["weight"].n_rows) == (400, 400, 0)
+    drift = score_window(profile, count(profile, grown), wider.drift, wider.features, season=counts, minimum_rows=400)
+    assert {f.name: (f.reference, f.counted) for f in drift.features} == {
+        "size": ("season", True),
+        "color": ("training", True),
+        "weight": ("training", False),
+    }
+
+
+def test_the_history_of_a_feature_begins_with_its_first_value():
+    rows = tiny_rows(100, start=ANCHOR, length=DAY, seed=3)
+    profile = build_profile(rows, SPEC.contract)
+    rows.loc[:59, ["size", "color"]] = None
+    rows.loc[80:84, "size"] = None
+    counts = count_season(profile, rows.sample(frac=1, random_state=1))
+    assert (counts.numbers["size"].n_rows, counts.numbers["size"].missing) == (40, 5)
+    assert (counts.categories["color"].n_rows, counts.categories["color"].missing) == (40, 0)

@@ -1,11 +1,16 @@
 from dataclasses import replace
+from datetime import timedelta
 
 import dagster as dg
+import pytest
 
 from mlops_assets.assets.data import build_data_assets
 from mlops_assets.definitions import build_resources
+from mlops_assets.lake.tables import Lake
 from mlops_assets.settings import Settings
+from mlops_assets.spec import Category, Number
 from tests.conftest import ANCHOR, DAY, tiny_rows, tiny_source
+from tests.lake_rows import log_predictions
 
 
 def snapshot_of(spec, source, *, home, instance):
@@ -37,3 +42,38 @@ def test_the_training_input_is_compared_with_the_snapshot_before_and_only_warned
         ("size", True),
         ("color", False),
     ]
+
+
+def with_weight():
+    return tiny_source().assign(weight=range(1200))
+
+
+def with_text():
+    return tiny_source().assign(size="large")
+
+
+@pytest.mark.parametrize(
+    ("source", "feature", "not_compared", "compared"),
+    [
+        (with_weight, Number(name="weight"), ["weight"], ["size", "color"]),
+        (with_text, Category(name="size", open=True), ["size"], ["color"]),
+    ],
+)
+def test_a_feature_that_is_new_or_of_another_kind_is_named_and_not_compared(
+    tmp_path, tiny_spec, source, feature, not_compared, compared
+):
+    features = {known.name: known for known in tiny_spec.features} | {feature.name: feature}
+    changed = replace(tiny_spec, features=tuple(features.values()))
+    earlier = [
+        {"prediction_id": f"p{n}", "event_time": ANCHOR - timedelta(hours=n + 1), "size": 9.0, "color": "red"}
+        for n in range(5)
+    ]
+    with dg.instance_for_test() as instance:
+        where = {"home": tmp_path, "instance": instance}
+        snapshot_of(tiny_spec, tiny_source, **where)
+        log_predictions(Lake(Settings(home=tmp_path).lake), tiny_spec, earlier)
+        check, metadata = snapshot_of(changed, source, **where)
+    assert (check.passed, check.metadata["features_not_compared"].value) == (True, not_compared)
+    records = metadata["drift_against_the_snapshot_before"].records
+    assert sorted(record.data["feature"] for record in records) == sorted(compared)
+    assert metadata["rows_from_predictions"].value == 0

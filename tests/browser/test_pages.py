@@ -2,7 +2,7 @@
 
 import pytest
 
-from mlops_assets.reports.html import demo_html, demo_pictures, write_html
+from mlops_assets.reports.html import demo_html, demo_pictures, performance_html, write_html
 from tests.browser.looking import DESKTOP, PHONE
 from tests.browser.states import STATES, write_state
 from tests.reports.conftest import summary  # noqa: F401  (a fixture)
@@ -46,6 +46,18 @@ def test_the_drift_page_can_be_read_in_every_state(tmp_path, look, state):
         visit = look(page, width=width)
         assert STATES[state] in visit.page.inner_text("main")
         assert_readable(visit, n_images=2)
+
+
+@pytest.mark.parametrize("width", [DESKTOP, PHONE])
+def test_the_intervals_of_many_slices_can_be_read(tmp_path, look, width):
+    names = ("accuracy", "auc", "f1", "log_loss", "calibration_error")
+    metrics = {f"{name}{end}": 0.1234 for name in names for end in ("", "_low", "_high")}
+    rows = [{"feature": "a" * 40, "value": str(n), "n_rows": 10**n, "metrics": metrics} for n in range(9)]
+    about = {"model": "m", "start": "2024-01-01", "end": "2024-01-02", "model_versions": ["1"], "verdict": "holds"}
+    page = performance_html(**about, n_rows=9, n_labels=9, metrics=[], slices=rows)
+    visit = look(write_html(tmp_path / "page.html", page).as_uri(), width=width)
+    assert visit.page.locator(".interval").count() == len(names) * len(rows)
+    assert_readable(visit, n_images=0)
 
 
 def test_the_demos_page_can_be_read(tmp_path, look, summary):  # noqa: F811  (a fixture)

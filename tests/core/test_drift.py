@@ -111,7 +111,7 @@ def test_degenerate_references_get_a_stated_result():
 
 def test_below_the_minimum_there_is_no_verdict_but_statistics():
     drift = judge(WINDOW.assign(amount=50.0), minimum_rows=2001)
-    assert drift.verdict == "insufficient_data"
+    assert (drift.verdict, drift.drifted_features) == ("insufficient_data", ())
     assert feature(drift, "amount").votes == 3
 
 
@@ -276,6 +276,14 @@ def test_seasonal_features_without_enough_history_are_reported_and_do_not_count(
     assert (drift.verdict, drift.drifted_features) == ("clean", ())
     amount = feature(drift, "amount")
     assert (amount.drifted, amount.counted, amount.seasonal, amount.reference) == (True, False, True, "training")
+
+
+def test_a_window_in_which_no_feature_counts_has_no_verdict():
+    seasonal = tuple(replace(found, seasonal=True) for found in FEATURES)
+    drift = judge(WINDOW.assign(**SUMMER), features=seasonal)
+    assert (drift.verdict, drift.drifted_features) == ("insufficient_data", ())
+    assert feature(drift, "amount").drifted
+    assert judge(WINDOW, features=()).verdict == "insufficient_data"
 
 
 def test_seasonal_features_may_be_made_to_count_like_any_other():

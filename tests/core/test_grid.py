@@ -5,12 +5,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from mlops_assets.core.grid import MAXIMUM_KEYS, Grid, grid_of, rounded_edges
+from mlops_assets.core.grid import MAXIMUM_KEYS, Grid, grid_of, quantile_shares, rounded_edges
 from mlops_assets.core.profile import count_number
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 DECIMALS = st.integers(-3000, 3000).map(lambda whole: whole / 100)
-SHARES = np.linspace(0, 1, 1001)
+SHARES = quantile_shares(20_000)
 
 
 def keys_of(grid: Grid, values: np.ndarray) -> np.ndarray:

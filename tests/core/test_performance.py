@@ -6,7 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics
 
-from mlops_assets.core.performance import delong_interval, evaluate, paired_difference, wilson_interval
+from mlops_assets.core.performance import (
+    LARGEST_LOG_LOSS,
+    delong_interval,
+    evaluate,
+    further_intervals,
+    paired_difference,
+    wilson_interval,
+)
 from mlops_assets.core.reliability import calibration_error
 from mlops_assets.errors import DataError, InsufficientDataError
 
@@ -36,8 +43,17 @@ def test_every_metric_is_scikit_learns():
             "calibration_error": calibration_error(SCORES, LABELS),
             "constant_accuracy": 1 - LABELS.mean(),
             "constant_log_loss": metrics.log_loss(LABELS, np.full(800, 0.3)),
+            "constant_brier": metrics.brier_score_loss(LABELS, np.full(800, 0.3)),
+            "constant_pr_auc": metrics.average_precision_score(LABELS, np.full(800, 0.3)),
+            "constant_f1": 0.0,
         }
     )
+
+
+def test_a_constant_predictor_of_the_frequent_label_finds_all_of_it():
+    performance = measured(prior=0.7)
+    assert performance.constant_f1 == pytest.approx(metrics.f1_score(LABELS, np.ones(800)))
+    assert performance.constant_accuracy == pytest.approx(LABELS.mean())
 
 
 def test_the_wilson_interval_of_a_published_example():
@@ -62,6 +78,15 @@ def test_the_delong_interval_is_wide_where_the_bootstrap_is():
     assert interval.high - interval.low == pytest.approx(4 * 0.98 * np.std(areas), rel=0.2)
 
 
+def test_a_model_that_never_answers_positive_has_an_f1_of_0_unless_no_label_is_positive():
+    never = np.full(800, 0.2)
+    assert (measured(never).f1, measured(never).precision, measured(never).recall) == (0.0, None, 0.0)
+    assert metrics.f1_score(LABELS, never >= 0.5) == 0.0
+    nothing = measured(never, np.zeros(800, dtype=int))
+    assert (nothing.f1, nothing.precision, nothing.recall) == (None, None, None)
+    assert measured(1 - never, np.zeros(800, dtype=int)).f1 == 0.0
+
+
 @pytest.mark.parametrize("label", [0, 1])
 def test_one_class_leaves_auc_undefined_and_the_rest_stands(label):
     performance = measured(labels=np.full(800, label))
@@ -69,6 +94,20 @@ def test_one_class_leaves_auc_undefined_and_the_rest_stands(label):
     assert performance.pr_auc is None
     assert "auc" not in performance.metrics_with_intervals()
     json.dumps(performance.metrics(), allow_nan=False)
+
+
+def test_one_row_says_nothing_about_a_mean():
+    one, other, label = np.array([0.2]), np.array([0.6]), np.array([1])
+    performance = measured(one, label)
+    further = further_intervals(performance, one, label, threshold=0.5)
+    assert (performance.log_loss.low, performance.log_loss.high) == (0.0, LARGEST_LOG_LOSS)
+    assert {name: (further[name].low, further[name].high) for name in ("brier", "calibration_error")} == {
+        "brier": (0.0, 1.0),
+        "calibration_error": (0.0, 1.0),
+    }
+    difference = paired_difference(one, other, label, threshold=0.5)
+    assert (difference.accuracy.low, difference.accuracy.value, difference.accuracy.high) == (-1.0, -1.0, 1.0)
+    assert (difference.log_loss.low, difference.log_loss.high) == (-LARGEST_LOG_LOSS, LARGEST_LOG_LOSS)
 
 
 def test_certain_and_wrong_costs_a_finite_loss():

@@ -54,6 +54,29 @@ def test_the_f1_interval_covers_the_truth_as_often_as_it_says():
     assert 0.88 <= covered / 100 <= 0.99
 
 
+def test_a_perfect_answer_on_few_rows_is_no_certainty():
+    labels = np.repeat([0, 1], [30, 10])
+    _, found = intervals(np.where(labels == 1, 0.9, 0.1), labels)
+    assert {name: (found[name].value, found[name].high) for name in ("f1", "pr_auc")} == {
+        "f1": (1.0, 1.0),
+        "pr_auc": (1.0, 1.0),
+    }
+    assert found["f1"].low == pytest.approx(2 * 0.7225 / 1.7225, abs=1e-4)  # 10 of 10 by Wilson: 0.7225
+    assert 0.7 < found["pr_auc"].low < 0.95
+
+
+def test_the_interval_of_the_precision_recall_area_covers_the_truth_with_few_positives():
+    generator = np.random.default_rng(8)
+    many = np.repeat([1, 0], [4000, 400_000])
+    truth = metrics.average_precision_score(many, generator.normal(2.0 * many))
+    labels, covered = np.repeat([1, 0], [5, 500]), 0
+    for _ in range(200):
+        scores = 1 / (1 + np.exp(-generator.normal(2.0 * labels)))
+        _, found = intervals(scores, labels)
+        covered += found["pr_auc"].low <= truth <= found["pr_auc"].high
+    assert covered / 200 >= 0.88
+
+
 def test_the_same_rows_have_the_same_intervals():
     rows = sample(500, np.random.default_rng(7))
     assert intervals(*rows)[1] == intervals(*rows)[1]

@@ -42,3 +42,9 @@ def test_without_rows_or_features_there_are_no_slices():
     frame, labels = rows(a=MINIMUM_ROWS)
     assert measure(frame.head(0), labels[:0]) == ()
     assert measure_slices(frame, labels, (), threshold=0.5, prior=0.5) == ()
+
+
+def test_a_feature_that_no_row_has_yet_has_no_slices():
+    frame, labels = rows(a=MINIMUM_ROWS)
+    assert measure(frame.drop(columns="carrier"), labels) == ()
+    assert measure(frame.assign(carrier=None), labels) == ()

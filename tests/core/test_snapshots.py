@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from mlops_assets.core.snapshots import merge_snapshot, untouched_holdout
@@ -16,6 +18,13 @@ def test_of_two_rows_on_one_entity_and_event_time_the_source_row_stays():
     merged = merge_snapshot(SPEC, rows().head(10), rows(shift=5.0), **WHOLE)
     assert merged["taken_from"].tolist() == ["source"] * 10 + ["prediction"] * 14
     assert merged["size"].tolist() == [*rows()["size"][:10], *rows(shift=5.0)["size"][10:]]
+
+
+def test_logged_rows_from_before_a_required_feature_are_left_out():
+    logged = rows().assign(size=[None] * 10 + [9.0] * 14)
+    assert len(merge_snapshot(SPEC, rows().head(0), logged, **WHOLE)) == 14
+    nullable = replace(SPEC, features=tuple(replace(feature, nullable=True) for feature in SPEC.features))
+    assert len(merge_snapshot(nullable, rows().head(0), logged, **WHOLE)) == 24
 
 
 def test_a_snapshot_is_half_open_in_time():

@@ -160,6 +160,24 @@ def test_a_reference_of_infinities_alone_has_a_stated_result():
     assert (drift.verdict, of(drift, "number").ks_statistic) == ("clean", 0.0)
 
 
+INFINITIES = np.where(np.arange(N_REFERENCE) % 2, np.inf, -np.inf)
+
+
+@pytest.mark.parametrize(
+    ("reference", "window", "unseen"),
+    [
+        (np.full(N_REFERENCE, np.inf), NORMAL_WINDOW, 1.0),
+        (np.full(N_REFERENCE, np.inf), np.full(N_WINDOW, -np.inf), 1.0),
+        (INFINITIES, np.full(N_WINDOW, np.inf), 0.0),
+        (np.full(N_REFERENCE, 7.0), np.full(N_WINDOW, np.inf), 1.0),
+    ],
+)
+def test_infinities_that_move_have_every_vote(reference, window, unseen):
+    number = of(drift_of(frame(window), frame(reference)), "number")
+    assert (number.votes, number.unseen_share) == (3, unseen)
+    assert number.jensen_shannon_distance > 0.4
+
+
 def test_numbers_at_the_ends_of_their_type_stay_finite():
     ends = np.where(np.arange(N_REFERENCE) % 2, 1.7e308, -1.7e308)
     drift = drift_of(frame(np.full(N_WINDOW, 1.7e308)), frame(ends))

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import timedelta
 
 import pandas as pd
@@ -11,6 +12,7 @@ from mlops_assets.lake.queries import (
     score_groups,
     watermark,
 )
+from mlops_assets.spec import Category, Number
 from tests.conftest import ANCHOR, DAY
 from tests.lake_rows import log_labels, log_predictions
 
@@ -159,3 +161,13 @@ def test_scores_are_grouped_by_answer_and_counted_once(lake, tiny_spec):
     )
     assert groups() == [(0.2502, "no", 2), (0.2503, "yes", 1), (0.9, "yes", 1)]
     assert groups("2") == [(0.3, "no", 1)]
+
+
+@pytest.mark.parametrize("feature", [Number(name="weight"), Category(name="size", open=True)])
+def test_a_feature_that_the_log_lacks_or_has_as_another_kind_is_missing(lake, tiny_spec, feature):
+    log_predictions(lake, tiny_spec, [prediction("a", 1), prediction("b", 2)])
+    features = {known.name: known for known in tiny_spec.features} | {feature.name: feature}
+    changed = replace(tiny_spec, features=tuple(features.values()))
+    frame = labelled_predictions(lake, changed, log_versions(lake, "tiny"), start=ANCHOR, end=ANCHOR + DAY)
+    assert frame[feature.name].isna().all()
+    assert frame["color"].tolist() == ["red", "red"]

@@ -15,7 +15,7 @@ PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 MAXIMUM_BYTES = 150_000
 STARTS = [datetime(2013, 1, 29, tzinfo=UTC) + timedelta(days=7 * number) for number in range(60)]
 
-BLUE, VERMILION = (0, 114, 178), (213, 94, 0)
+BLUE, VERMILION, DARK_RED = (0, 114, 178), (213, 94, 0), (143, 29, 14)
 
 
 def size_of(png: bytes) -> tuple[int, int]:
@@ -97,6 +97,13 @@ def test_the_heat_map_takes_any_number_of_features_and_windows(n_features, n_win
 @pytest.mark.parametrize("value", [None, np.nan, np.inf, 0.0, 1e12])
 def test_the_heat_map_takes_any_value(value):
     assert size_of(figures.psi_heat_map([HOSTILE], [HOSTILE], [[value]]))[0] == WIDTH
+
+
+@pytest.mark.parametrize("threshold", [0.0, 1e-320, 1e300, np.inf])
+def test_the_heat_map_takes_any_threshold_that_a_policy_may_have(threshold):
+    png = figures.psi_heat_map(["a", "b"], ["f"], [[0.0, 0.4]], threshold=threshold)
+    assert size_of(png)[0] == WIDTH
+    assert (pixels_of(png, color=DARK_RED) > 10_000) == (threshold < 1), "more than the bar at the side"
 
 
 def test_the_heat_map_changes_color_at_the_threshold():
@@ -212,18 +219,22 @@ def test_no_figure_touches_the_state_of_pyplot():
 
 
 def slice_row(value: str, accuracy: float | None, **more) -> figures.SliceRow:
-    interval = {} if accuracy is None else {"low": accuracy - 0.02, "high": accuracy + 0.02}
-    return {"feature": "carrier", "value": value, "n_rows": 1234, "accuracy": accuracy, **interval, **more}
+    interval = {} if accuracy is None else {"accuracy_low": accuracy - 0.02, "accuracy_high": accuracy + 0.02}
+    return {"feature": "carrier", "value": value, "n_rows": 1234, "metrics": {"accuracy": accuracy, **interval, **more}}
 
 
 @pytest.mark.parametrize("n_slices", [1, 19, 200])
 def test_slices_have_a_line_each_up_to_a_limit(n_slices):
-    rows = [slice_row(f"v{number}", 0.9, constant=0.76) for number in range(n_slices)]
+    rows = [slice_row(f"v{number}", 0.9, constant_accuracy=0.76) for number in range(n_slices)]
     assert size_of(figures.accuracy_by_slice(rows, overall=0.89)) == (WIDTH, 90 + 24 * min(n_slices, 40))
 
 
 def test_a_degenerate_or_hostile_slice_is_still_drawn_and_none_says_so():
-    rows = [slice_row(HOSTILE, 1.0, constant=None), slice_row("b", 0.0, low=np.nan), slice_row("undefined", None)]
+    rows = [
+        slice_row(HOSTILE, 1.0, constant_accuracy=None),
+        slice_row("b", 0.0, accuracy_low=np.nan),
+        slice_row("undefined", None),
+    ]
     assert size_of(figures.accuracy_by_slice(rows))[0] == WIDTH
     assert size_of(figures.accuracy_by_slice([])) == (WIDTH, 120)
 

@@ -232,7 +232,7 @@ def test_a_clean_window_names_its_largest_change_or_the_share_that_it_stays_unde
     assert said(few, share) == (
         "No drift of the window: feature_40 has drifted, 1 of 2 features that count; it takes more than 50.0 %."
     )
-    assert said(window_drift(feature_drift(1, counted=False))) == "No drift: no feature counts."
+    assert said(window_drift(feature_drift(1, counted=False))) == "Not judged: no feature counts."
 
 
 def test_what_is_not_counted_and_the_models_answers_are_told_apart():
@@ -333,7 +333,9 @@ def test_a_page_that_can_not_be_written_leaves_the_old_one(tmp_path):
 
 
 def test_the_performance_page_has_a_table_of_slices_only_where_there_are_some():
-    row = {"feature": "carrier", "value": HOSTILE, "n_rows": 1234, "accuracy": 0.9, "low": 0.88, "high": 0.92}
-    text = text_of(performance_page(slices=[{**row, "constant": 0.76, "auc": None}]))
-    assert "1,234 0.9000 0.8800 to 0.9200 0.7600" in text
+    measured = {"accuracy": 0.9, "accuracy_low": 0.88, "accuracy_high": 0.92, "constant_accuracy": 0.76}
+    measured |= {"f1": 0.5, "f1_low": 0.41, "f1_high": 0.6}
+    row = {"feature": "carrier", "value": HOSTILE, "n_rows": 1234, "metrics": measured}
+    text = text_of(performance_page(slices=[row]))
+    assert "1,234 0.9000 0.880 to 0.920 0.7600 – 0.5000 0.410 to 0.600 – –" in text
     assert "Calibration error" not in text_of(performance_page())

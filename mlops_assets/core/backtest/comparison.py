@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from mlops_assets.core.backtest.history import History
 from mlops_assets.core.backtest.replay import PolicyReplay, Retraining
 from mlops_assets.core.backtest.versions import Version
-from mlops_assets.core.performance import Z_95, Estimate, Labels, Scores, evaluate, paired_difference
+from mlops_assets.core.intervals import mean_interval
+from mlops_assets.core.performance import Estimate, Labels, Scores, evaluate, paired_difference
 from mlops_assets.core.triggers import ROUNDING, accuracy_threshold
 from mlops_assets.core.windows import Window
 
@@ -61,7 +62,7 @@ def f1_difference(challenger: Scores, champion: Scores, labels: Labels, *, thres
         threshold: Probability from which the answer is positive.
 
     Returns:
-        None where neither labels nor answers are ever positive.
+        None where either of them is undefined: neither a label nor an answer of that model is positive.
 
     Source:
         The delta method on F1 = 2 mean(y a) / mean(y + a), a ratio of means; paired by row.
@@ -69,10 +70,7 @@ def f1_difference(challenger: Scores, champion: Scores, labels: Labels, *, thres
     new, old = (_f1_influence(scores >= threshold, labels) for scores in (challenger, champion))
     if new is None or old is None:
         return None
-    spread = new[1] - old[1]
-    half = Z_95 * float(spread.std(ddof=1) / np.sqrt(len(spread))) if len(spread) > 1 else 0.0
-    difference = new[0] - old[0]
-    return Estimate(difference, difference - half, difference + half)
+    return mean_interval(new[0] - old[0] + (new[1] - old[1]), low=-1.0, high=1.0)
 
 
 def _f1_influence(answers: NDArray[np.bool_], labels: Labels) -> tuple[float, NDArray[np.float64]] | None:

@@ -22,6 +22,7 @@ from mlops_assets.core.drift import WindowDrift, score_window
 from mlops_assets.core.performance import Estimate, Scores, evaluate, paired_difference
 from mlops_assets.core.profile import LABEL, SCORE, Counts, count
 from mlops_assets.core.promotion import PromotionDecision
+from mlops_assets.core.seasons import count_season
 from mlops_assets.core.triggers import (
     RetrainingDecision,
     Trigger,
@@ -205,7 +206,7 @@ class _Replay:
         if not self.spec.compares_seasons:
             return None
         rows = self.history.season(window, self.spec.drift.season, until=self.champion.tuned_until)
-        return count(self.champion.profile, rows[self.spec.feature_names])
+        return count_season(self.champion.profile, rows[[*self.spec.feature_names, "event_time"]])
 
     def settle(self, window: Window, moment: datetime) -> None:
         """Judge the performance of a window whose labels have had their horizon, and ask the triggers."""

@@ -17,6 +17,7 @@ HEAT_MAP_FEATURES = 40
 WINDOW_LABELS = 7
 CATEGORIES = 8
 SHOWN_SHARE = 0.005
+COLORED_THRESHOLDS = (0.001, 100.0)
 NO_NOTES: Mapping[str, str] = MappingProxyType({})
 _COLUMNS = 3
 
@@ -27,7 +28,8 @@ class FeatureHistogram:
 
     Attributes:
         edges: For a number: n + 1 edges of the first n bins, of any widths; the outer ones may be infinite.
-        labels: For a category: one a bin. For a number: names of the bins after those between the edges ("missing").
+        labels: For a category: one a bin. For a number: names of the bins after those between the edges, such as
+            "missing".
         reference: Shares, 0 to 1.
         current: Shares of the same bins.
         note: A few words under the name, such as the statistics.
@@ -188,7 +190,7 @@ def psi_heat_map(
         windows: One label a window, oldest first.
         features: Their names.
         values: Shape (n_features, n_windows), NaN or None where nothing was measured.
-        threshold: The colors change here from blue to red, and such cells are marked.
+        threshold: The colors change here from blue to red, within 0.001 to 100, and such cells are marked.
         notes: A word to stand after the names of some features.
     """
     if not windows or not features:
@@ -217,12 +219,19 @@ def _draw_cells(axes: Any, grid: NDArray[np.float64], *, threshold: float) -> An
 
     stops = [(0.0, "#f4f8fb"), (0.5, "#9cc7e4"), (0.5, "#fdd0a8"), (0.75, "#e8743b"), (1.0, "#8f1d0e")]
     colors = LinearSegmentedColormap.from_list("psi", stops, N=512).with_extremes(bad="#e9ecef")
-    norm = TwoSlopeNorm(vmin=0.0, vcenter=threshold, vmax=5 * threshold)
+    center = _colored(threshold)
+    norm = TwoSlopeNorm(vmin=0.0, vcenter=center, vmax=5 * center)
     axes.set_facecolor("#e9ecef")
     axes.hlines(np.arange(len(grid) - 1) + 0.5, -0.5, grid.shape[1] - 0.5, color=canvas.PAPER, linewidth=1.5)
     if grid.shape[1] <= 60:
         axes.vlines(np.arange(grid.shape[1] - 1) + 0.5, -0.5, len(grid) - 0.5, color=canvas.PAPER, linewidth=1.5)
     return axes.imshow(np.ma.masked_invalid(grid), aspect="auto", cmap=colors, norm=norm, interpolation="nearest")
+
+
+def _colored(threshold: float) -> float:
+    """Return where the colors change; they can not at 0 or at infinity, which a policy may have as threshold."""
+    least, greatest = COLORED_THRESHOLDS
+    return min(max(threshold, least), greatest)
 
 
 def _name_cells(axes: Any, windows: Sequence[str], features: Sequence[str], notes: Mapping[str, str]) -> None:
@@ -243,18 +252,18 @@ def _mark_cells(axes: Any, grid: NDArray[np.float64], *, threshold: float) -> No
         if np.isnan(value):
             axes.text(column, row, "·", color=canvas.MUTED, **style)
         elif roomy:
-            color = canvas.PAPER if value > 2.6 * threshold else canvas.INK
+            color = canvas.PAPER if value > 2.6 * _colored(threshold) else canvas.INK
             weight = "bold" if value > threshold else "normal"
             axes.text(column, row, f"{min(value, 99):.2f}", color=color, fontweight=weight, **style)
 
 
 def _color_bar(figure: Any, image: Any, axes: Any, *, threshold: float, n_rows: int) -> None:
-    aspect = max(30, 1.6 * n_rows)
+    aspect, center = max(30, 1.6 * n_rows), _colored(threshold)
     bar = figure.colorbar(image, ax=axes, extend="max", pad=0.015, aspect=aspect, fraction=0.04)
     bar.set_ticks(
-        [0, threshold / 2, threshold, 3 * threshold, 5 * threshold],
-        labels=["0", f"{threshold / 2:g}", f"{threshold:g} ← threshold", f"{3 * threshold:g}", f"{5 * threshold:g}"],
+        [0, center / 2, center, 3 * center, 5 * center],
+        labels=["0", f"{center / 2:g}", f"{threshold:g} ← threshold", f"{3 * center:g}", f"{5 * center:g}"],
     )
-    bar.ax.axhline(threshold, color=canvas.INK, linewidth=1.6)
+    bar.ax.axhline(center, color=canvas.INK, linewidth=1.6)
     bar.ax.tick_params(labelsize=canvas.SMALL_SIZE, length=0, labelcolor=canvas.INK)
     bar.outline.set_visible(False)

@@ -1,6 +1,6 @@
 """Pictures of performance over time: what the loop gave, beside the frozen first model and the constant."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypedDict
 
@@ -28,20 +28,16 @@ class AccuracyPoint(TypedDict, total=False):
     estimate: float | None
 
 
-class SliceRow(TypedDict, total=False):
-    """The rows that share one value of one feature; metrics are None where one class alone leaves them undefined."""
+class SliceRow(TypedDict):
+    """The rows that share one value of one feature.
+
+    `metrics` has those that are defined, by name, with `_low` and `_high` beside them.
+    """
 
     feature: str
     value: str
     n_rows: int
-    accuracy: float | None
-    low: float | None
-    high: float | None
-    constant: float | None
-    auc: float | None
-    f1: float | None
-    log_loss: float | None
-    calibration_error: float | None
+    metrics: Mapping[str, float | None]
 
 
 class LogLossPoint(TypedDict, total=False):
@@ -121,7 +117,7 @@ def accuracy_by_slice(rows: Sequence[SliceRow], *, overall: float | None = None)
         rows: In the order of the picture, features together.
         overall: Accuracy of all rows, drawn as a line.
     """
-    known = [row for row in rows if row.get("accuracy") is not None]
+    known = [row for row in rows if row["metrics"].get("accuracy") is not None]
     if not known:
         return canvas.nothing_to_show("No slice has enough labels.")
     shown = known[:SHOWN_SLICES]
@@ -130,8 +126,8 @@ def accuracy_by_slice(rows: Sequence[SliceRow], *, overall: float | None = None)
     left_out = len(known) - len(shown)
     canvas.dress(axes, title="Accuracy by slice", x=f"{left_out} more are not shown" if left_out else "", grid="both")
     accuracy, low, high, constant = (
-        canvas.floats([row.get(name) for row in shown])  # type: ignore[misc]
-        for name in ("accuracy", "low", "high", "constant")
+        canvas.floats([row["metrics"].get(name) for row in shown])
+        for name in ("accuracy", "accuracy_low", "accuracy_high", "constant_accuracy")
     )
     places = np.arange(len(shown))
     if overall is not None:
@@ -148,7 +144,7 @@ def accuracy_by_slice(rows: Sequence[SliceRow], *, overall: float | None = None)
 
 
 def _slice_name(row: SliceRow) -> str:
-    return canvas.legible(f"{row.get('feature')} = {row.get('value')} ({row.get('n_rows', 0):,})", 40)
+    return canvas.legible(f"{row['feature']} = {row['value']} ({row['n_rows']:,})", 40)
 
 
 def _estimates(axes: Any, starts: list[datetime], values: NDArray[np.float64]) -> None:

@@ -60,8 +60,7 @@ def drift_html(
 def drift_in_words(drift: WindowDrift, policy: DriftPolicy, *, minimum_rows: int) -> str:
     """Return the verdict and why it is so, in two or three sentences."""
     if drift.verdict == "insufficient_data":
-        few = f"{counted(drift.n_rows, 'row')}, and {wording.count(minimum_rows)} are needed"
-        return f"Not judged: {few if drift.n_rows < max(minimum_rows, 1) else 'the reference has no rows'}."
+        return f"Not judged: {_what_is_missing(drift, minimum_rows)}."
     sentences = [_verdict(drift, policy)]
     aside = [feature.name for feature in drift.ranked if feature.drifted and not feature.counted]
     if aside:
@@ -89,13 +88,19 @@ def rule_in_words(policy: DriftPolicy) -> str:
     )
 
 
+def _what_is_missing(drift: WindowDrift, minimum_rows: int) -> str:
+    if drift.n_rows < max(minimum_rows, 1):
+        return f"{counted(drift.n_rows, 'row')}, and {wording.count(minimum_rows)} are needed"
+    if not any(feature.counted for feature in drift.features):
+        return "no feature counts"
+    return "the reference has no rows"
+
+
 def _verdict(drift: WindowDrift, policy: DriftPolicy) -> str:
     n_counted, names = sum(feature.counted for feature in drift.features), drift.drifted_features
     share = policy.drifted_share
     if not names:
-        strongest = next((feature for feature in drift.ranked if feature.counted), None)
-        if strongest is None:
-            return "No drift: no feature counts."
+        strongest = next(feature for feature in drift.ranked if feature.counted)
         distance = wording.number(strongest.jensen_shannon_distance)
         return (
             f"No drift: none of the {counted(n_counted, 'feature')} that count has drifted; the largest change is "
