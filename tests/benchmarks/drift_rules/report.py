@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mlops_assets.spec import DriftRule
+from mlops_assets.policies import DriftRule
 from tests.benchmarks.drift_rules.simulation import RULES, Block, Run, retrainings
 from tests.benchmarks.drift_rules.streams import WINDOWS_A_WEEK
 from tests.benchmarks.page import facts_line, table

@@ -10,7 +10,8 @@ import numpy as np
 from mlops_assets.core.drift import WindowDrift, judge, score_window
 from mlops_assets.core.profile import Counts, Profile
 from mlops_assets.core.triggers import WindowVerdict, decide_drift_retraining
-from mlops_assets.spec import DriftPolicy, DriftRule, Feature, RetrainingPolicy
+from mlops_assets.policies import DriftRule
+from mlops_assets.spec import DriftPolicy, Feature, RetrainingPolicy
 from tests.benchmarks.drift_rules.streams import N_FEATURES, STREAMS, WINDOWS_A_DAY, WINDOWS_A_WEEK
 
 RULES: dict[DriftRule, DriftPolicy] = {
