@@ -6,6 +6,7 @@ Example:
         client.feedback("flight_delay", [Label(prediction.prediction_id, "late")])
 """
 
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -30,6 +31,7 @@ __all__ = ["Client", "Label", "PendingPrediction", "Prediction", "Retraining", "
 MAXIMUM_LABELS_A_CALL = 1000
 _FIRST_PAUSE_SECONDS = 0.05
 _LONGEST_PAUSE_SECONDS = 1.0
+_CLOSING_SECONDS = 1.0
 
 T = TypeVar("T")
 
@@ -218,8 +220,13 @@ class Client:
 
     def close(self) -> None:
         """Close the connections."""
-        for channel in self._channels:
-            channel.close()
+        # Each on a thread that may be left behind: gRPC waits for ever for a call that Ctrl-C has interrupted.
+        closing = [threading.Thread(target=channel.close, daemon=True) for channel in self._channels]
+        for thread in closing:
+            thread.start()
+        deadline = time.monotonic() + _CLOSING_SECONDS
+        for thread in closing:
+            thread.join(max(0.0, deadline - time.monotonic()))
 
     def __enter__(self) -> Self:
         return self
