@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import dagster as dg
@@ -33,6 +34,18 @@ def demo(home, *options):
     )
 
 
+def output_of(process, *, seconds):
+    """Return what a demo says to its end; one that does not end in time is ended with all that it started."""
+    try:
+        return process.communicate(timeout=seconds)[0]
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGTERM)
+        time.sleep(5)
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        pytest.fail(f"still running after {seconds} s: {process.communicate()[0]}")
+
+
 def processes_of(home):
     """Return the commands of all processes whose environment names this home."""
     found = []
@@ -55,7 +68,7 @@ def retraining_runs(home):
 def finished(tmp_path_factory):
     home = tmp_path_factory.mktemp("demo") / "home"
     process = demo(home, "--weeks", "6", "--exit")
-    output, _ = process.communicate(timeout=580)
+    output = output_of(process, seconds=580)
     assert process.returncode == 0, output
     return home, output, json.loads((home / "demo" / "summary.json").read_text())
 
@@ -106,10 +119,10 @@ def test_a_demo_that_was_stopped_goes_on_where_it_was(tmp_path):
     process = demo(home, "--weeks", "3", "--exit")
     seen = next(line for line in process.stdout if line.startswith("2024-03-02"))
     process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=60)
+    output = output_of(process, seconds=60)
     assert process.returncode == 130, seen + output
     resumed = demo(home, "--weeks", "3", "--exit", "--resume")
-    output, _ = resumed.communicate(timeout=300)
+    output = output_of(resumed, seconds=300)
     assert resumed.returncode == 0, output
     assert "A version is in production already" in output
     summary = json.loads((home / "demo" / "summary.json").read_text())
@@ -125,7 +138,7 @@ def test_ctrl_c_at_any_moment_leaves_no_process(tmp_path):
         process = demo(home, "--exit")
         time.sleep(seconds)
         process.send_signal(signal.SIGINT)
-        output, _ = process.communicate(timeout=60)
+        output = output_of(process, seconds=60)
         assert process.returncode == 130, output
         assert "Traceback" not in output
         assert processes_of(home) == []
@@ -136,7 +149,7 @@ def test_ctrl_c_at_any_moment_leaves_no_process(tmp_path):
 def test_on_a_quarter_of_real_flights_the_loop_beats_the_frozen_model_and_the_constant(tmp_path):
     home = tmp_path / "home"
     process = demo(home, "--model", "flight_delay", "--exit")
-    output, _ = process.communicate(timeout=1700)
+    output = output_of(process, seconds=1700)
     assert process.returncode == 0, output
     summary = json.loads((home / "demo" / "summary.json").read_text())
     loss = {name: totals["log_loss"] for name, totals in summary["totals"].items()}

@@ -189,7 +189,7 @@ def test_a_canceled_row_keeps_its_place_while_a_group_that_waits_for_a_thread_ho
 ):
     settings = load_settings(home=tmp_path, durability="group")
     method = prediction_pb2.DESCRIPTOR.services_by_name["PredictionService"].methods_by_name["Predict"]
-    handlers = MethodHandlers(settings, gate_of(settings, None), soon=lambda work: work())
+    handlers = MethodHandlers(settings, gate_of(settings, None), soon=lambda work: work(), refusals=RefusalLog())
     pool, waiting = CallPool("test", threads=1, queue=1), []
     monkeypatch.setattr(pool, "run", waiting.append)
     call = LateCall(ROW_REQUEST)

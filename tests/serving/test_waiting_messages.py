@@ -11,6 +11,7 @@ from serving.api.call_pools import CallPool
 from serving.api.gate import gate_of
 from serving.api.method_handlers import MethodHandlers
 from serving.api.methods import METHODS
+from serving.api.refusal_log import RefusalLog
 from serving.settings import load_settings
 from tests.serving.api import BATCH, RunningApi, running_api
 from tests.serving.harness import eventually
@@ -72,7 +73,7 @@ def test_a_message_that_no_thread_can_take_gives_its_bytes_back(tmp_path: Path, 
         raise RuntimeError("can't start new thread")
 
     settings, method = load_settings(home=tmp_path), prediction_pb2.DESCRIPTOR.services_by_name["PredictionService"]
-    handlers = MethodHandlers(settings, gate_of(settings, None), soon=lambda work: work())
+    handlers = MethodHandlers(settings, gate_of(settings, None), soon=lambda work: work(), refusals=RefusalLog())
     pool = CallPool("test", threads=1, queue=1)
     monkeypatch.setattr(pool, "_start_thread", no_thread)
     call = LateCall(LARGE_REQUEST)
