@@ -56,20 +56,19 @@ class Child:
                 self._process.wait()
             self._back_off(f"can not be started ({error})")
 
-    def keep_alive(self) -> int | None:
-        """Restart the process if it has ended and its pause is over; return the id of a process found dead."""
+    def keep_alive(self) -> bool:
+        """Restart the process if it has ended and its pause is over; return whether it was found dead."""
         if self._process is None:
             if time.monotonic() >= self._next_start:
                 self.start()
-            return None
+            return False
         code = self._process.poll()
         if code is None:
-            return None
-        dead = self._process.pid
+            return False
         if time.monotonic() - self._started_at > _SOUND_SECONDS:
             self._pause = FIRST_PAUSE_SECONDS
-        self._back_off(f"(pid {dead}) ended with {code}")
-        return dead
+        self._back_off(f"(pid {self._process.pid}) ended with {code}")
+        return True
 
     def let_go(self) -> None:
         """Ask the process to finish."""

@@ -148,7 +148,7 @@ def pin_predictions(
     It ends with the source where the log has no label to add: rows of long ago can be trained on today.
     """
     versions = log_versions(lake.tables, spec.name)
-    for end in (snapshot_end(source.end, lake.watermark(spec), spec.windows), source.end):
+    for end in dict.fromkeys((snapshot_end(source.end, lake.watermark(spec), spec.windows), source.end)):
         frame = labelled_predictions(lake.tables, spec, versions, start=end - spec.training.history, end=end)
         n_labels = int(frame["observed_label"].notna().sum())
         if n_labels:

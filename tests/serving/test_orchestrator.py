@@ -1,9 +1,7 @@
 """A retraining is asked of Dagster once, and a Dagster that is not there is named."""
 
-import json
 import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -12,41 +10,23 @@ import pytest
 from serving.errors import ContractError, ModelNotFoundError, OrchestratorError
 from serving.orchestrator import _FIND, _LAUNCH, Launch, Orchestrator
 from serving.settings import load_settings
+from tests.stub_dagster import StubDagster
 
 JOBS = {"name": "__repository__", "location": {"name": "house"}, "jobs": [{"name": "toy_retrain"}]}
 
 
-class StubDagster:
-    """Answers GraphQL as Dagster does, over real HTTP."""
+class LaunchingDagster(StubDagster):
+    """Launches retrainings, and may keep a caller waiting."""
 
     def __init__(self) -> None:
-        self.asked: list[dict[str, Any]] = []
+        super().__init__()
         self.running: list[dict[str, str]] = []
-        self.status = 200
         self.launch: dict[str, Any] = {"__typename": "LaunchRunSuccess", "run": {"runId": "run-1"}}
         self.wait = threading.Event()
         self.wait.set()
-        stub = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                stub.asked.append(asked)
-                stub.wait.wait(10)
-                body = json.dumps({"data": stub.answer(asked["query"])}).encode()
-                self.send_response(stub.status)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def answer(self, query: str) -> dict[str, Any]:
+        self.wait.wait(10)
         if "launchRun" in query:
             return {"launchRun": self.launch}
         return {
@@ -56,12 +36,11 @@ class StubDagster:
 
 
 @pytest.fixture
-def dagster() -> Iterator[StubDagster]:
-    stub = StubDagster()
+def dagster() -> Iterator[LaunchingDagster]:
+    stub = LaunchingDagster()
     yield stub
     stub.wait.set()
-    stub.server.shutdown()
-    stub.server.server_close()
+    stub.stop()
 
 
 @pytest.fixture
@@ -72,7 +51,7 @@ def orchestrator_of(tmp_path: Path) -> Callable[..., Orchestrator]:
     return make
 
 
-def test_a_retraining_is_launched_with_its_reason_and_actor(dagster: StubDagster, orchestrator_of):
+def test_a_retraining_is_launched_with_its_reason_and_actor(dagster: LaunchingDagster, orchestrator_of):
     launch = orchestrator_of(dagster.url).retrain("toy", reason="new airport", actor="ada")
     assert launch == Launch("run-1", already_running=False)
     assert dagster.asked[0]["variables"]["filter"]["pipelineName"] == "toy_retrain"
@@ -90,13 +69,13 @@ def test_a_retraining_is_launched_with_its_reason_and_actor(dagster: StubDagster
     }
 
 
-def test_a_retraining_that_is_queued_or_running_is_named_and_none_is_launched(dagster: StubDagster, orchestrator_of):
+def test_a_retraining_that_is_under_way_is_named_and_none_is_launched(dagster: LaunchingDagster, orchestrator_of):
     dagster.running = [{"runId": "run-0"}]
     assert orchestrator_of(dagster.url).retrain("toy", reason="", actor="") == Launch("run-0", already_running=True)
     assert len(dagster.asked) == 1
 
 
-def test_a_model_without_a_job_is_not_found(dagster: StubDagster, orchestrator_of):
+def test_a_model_without_a_job_is_not_found(dagster: LaunchingDagster, orchestrator_of):
     with pytest.raises(ModelNotFoundError, match="no job other_retrain"):
         orchestrator_of(dagster.url).retrain("other", reason="", actor="")
     with pytest.raises(ModelNotFoundError, match="no job toy_retrain"):
@@ -105,19 +84,19 @@ def test_a_model_without_a_job_is_not_found(dagster: StubDagster, orchestrator_o
         orchestrator_of(dagster.url).retrain("../toy", reason="", actor="")
 
 
-def test_a_reason_that_is_too_long_is_refused(dagster: StubDagster, orchestrator_of):
+def test_a_reason_that_is_too_long_is_refused(dagster: LaunchingDagster, orchestrator_of):
     with pytest.raises(ContractError, match="reason"):
         orchestrator_of(dagster.url).retrain("toy", reason="x" * 501, actor="")
     assert not dagster.asked
 
 
-def test_a_refused_launch_says_why(dagster: StubDagster, orchestrator_of):
+def test_a_refused_launch_says_why(dagster: LaunchingDagster, orchestrator_of):
     dagster.launch = {"__typename": "PythonError", "message": "no disk"}
     with pytest.raises(OrchestratorError, match="PythonError no disk"):
         orchestrator_of(dagster.url).retrain("toy", reason="", actor="")
 
 
-def test_a_dagster_that_is_away_or_broken_is_named(dagster: StubDagster, orchestrator_of):
+def test_a_dagster_that_is_away_or_broken_is_named(dagster: LaunchingDagster, orchestrator_of):
     dagster.status = 500
     with pytest.raises(OrchestratorError, match=rf"{dagster.url} answered 500"):
         orchestrator_of(dagster.url).retrain("toy", reason="", actor="")
@@ -125,7 +104,7 @@ def test_a_dagster_that_is_away_or_broken_is_named(dagster: StubDagster, orchest
         orchestrator_of("http://127.0.0.1:9").retrain("toy", reason="", actor="")
 
 
-def test_a_dagster_that_does_not_answer_is_named_after_the_timeout(dagster: StubDagster, orchestrator_of):
+def test_a_dagster_that_does_not_answer_is_named_after_the_timeout(dagster: LaunchingDagster, orchestrator_of):
     dagster.wait.clear()
     with pytest.raises(OrchestratorError, match=rf"{dagster.url} did not answer in 0.2 s"):
         orchestrator_of(dagster.url, dagster_timeout_seconds=0.2).retrain("toy", reason="", actor="")
